@@ -254,8 +254,13 @@ class MethodNotAllowedError(RequestError):
 
 
 class DependencyError(ServiceError):
-    """Something the service needs is away or overloaded; the same request may succeed later."""
+    """Something the service needs is away or overloaded; the same request may succeed later.
 
+    Attributes:
+        passes: Whether waiting may help, so that a task is worth trying again.
+    """
+
+    passes: ClassVar[bool] = True
     status = 503
     code = "dependency_unavailable"
     title = "Dependency unavailable"
@@ -288,6 +293,7 @@ class ModelTimeoutError(DependencyError):
 class ModelContractError(DependencyError):
     """The model server answered with something else than the model contract."""
 
+    passes = False
     status = 502
     code = "model_contract"
     title = "Unexpected answer of the model server"
@@ -304,6 +310,7 @@ class StoreUnavailableError(DependencyError):
 class StoreRejectedError(DependencyError):
     """The store of overlays refuses what the service sends; waiting won't help."""
 
+    passes = False
     status = 502
     code = "store_rejected"
     title = "Refused by the store"

@@ -5,6 +5,7 @@ import uvicorn
 
 from orchestrator import logs
 from orchestrator.app import create_app
+from orchestrator.memory import keep_freed_memory
 from orchestrator.settings import Settings, SettingsError
 from orchestrator.thresholds import ThresholdsError, read_thresholds
 
@@ -27,6 +28,7 @@ def serve() -> None:
     """Run the HTTP API; the model server is one that runs already (MODEL_SERVER)."""
     settings = read_settings()
     logs.configure(settings.log_level)
+    keep_freed_memory()
     uvicorn.run(
         create_app(settings),
         host=settings.host,

@@ -1,6 +1,9 @@
 """Say what keeps blobs, and how blobs are named."""
 
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
+
+Held = Callable[[Sequence[str]], Collection[str]]
 
 
 class Blobs(Protocol):
@@ -30,8 +33,12 @@ class Blobs(Protocol):
         """
         ...
 
-    def sweep(self) -> None:
-        """Delete what has outlived its time, where that doesn't happen by itself."""
+    def sweep(self, held: Held) -> None:
+        """Delete what has outlived its time or its task, where that doesn't happen by itself.
+
+        Args:
+            held: Tells which of some names belong to a task.
+        """
         ...
 
 

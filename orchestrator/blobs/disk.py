@@ -7,10 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from orchestrator.blobs.base import Held
 from orchestrator.errors import BlobsUnavailableError
 
 _RETRY_AFTER: Final = 5
-_UNFINISHED_SECONDS: Final = 600
+_UNACCEPTED_SECONDS: Final = 600
 
 
 class DiskBlobs:
@@ -53,15 +54,22 @@ class DiskBlobs:
         except OSError as err:
             raise _unavailable() from err
 
-    def sweep(self) -> None:
-        """See `Blobs.sweep`."""
-        now = time.time()
+    def sweep(self, held: Held) -> None:
+        """See `Blobs.sweep`; an upload lies here a moment before its task is accepted."""
+        long_ago = time.time() - _UNACCEPTED_SECONDS
+        old = []
         for path in self._folder.glob("*"):
             with suppress(OSError):  # another process sweeps too
-                if path.stat().st_mtime < now - (
-                    _UNFINISHED_SECONDS if path.name.startswith(".") else 0
-                ):
+                status = path.stat()
+                unfinished = path.name.startswith(".")
+                if status.st_mtime < (long_ago if unfinished else time.time()):
                     path.unlink()
+                elif status.st_ctime < long_ago and not unfinished:
+                    old.append(path)
+        kept = held([path.name for path in old])
+        for path in old:
+            if path.name not in kept:
+                self.delete(path.name)
 
 
 def _unavailable() -> BlobsUnavailableError:

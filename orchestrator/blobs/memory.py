@@ -4,6 +4,7 @@ from typing import Final
 
 import redis
 
+from orchestrator.blobs.base import Held
 from orchestrator.redis_client import translated
 
 PREFIX: Final = "cxr:blob:"
@@ -31,5 +32,5 @@ class RedisBlobs:
         with translated():
             self._client.unlink(PREFIX + name)
 
-    def sweep(self) -> None:
+    def sweep(self, held: Held) -> None:
         """See `Blobs.sweep`; Redis does it by itself."""

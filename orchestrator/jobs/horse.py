@@ -17,15 +17,18 @@ from contextlib import suppress
 from typing import Any, Final
 
 import redis
+from redis.client import Pipeline
 from rq import Queue, Worker
 from rq.exceptions import DeserializationError
 from rq.executions import Execution
 from rq.job import Job
 from rq.timeouts import HorseMonitorTimeoutException, UnixSignalDeathPenalty
+from rq.utils import now
 
 from orchestrator.errors import RedisUnavailableError, ServiceError
 from orchestrator.jobs.ledger import RENEW_SECONDS, Ledger
 from orchestrator.jobs.rq_job import HostileJobError, TaskJob, TaskQueue
+from orchestrator.memory import keep_freed_memory
 
 _JOBS_PER_HORSE: Final = 1000
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
@@ -81,6 +84,24 @@ class TaskWorker(Worker):
     def was_asked_to_stop(self) -> bool:
         """Tell whether a signal asked this worker to end."""
         return self._shutdown_requested_date is not None
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Write the worker's heartbeat, unless one was written a moment ago: RQ asks for four per job."""
+        if timeout is None and self.last_heartbeat is not None:
+            age = (now() - self.last_heartbeat).total_seconds()
+            if age < RENEW_SECONDS:
+                return
+        if pipeline is not None:
+            super().heartbeat(timeout, pipeline)
+            return
+        with self.connection.pipeline() as writes:
+            super().heartbeat(timeout, writes)
+            writes.execute()
+
+    def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
+        """Write the worker's state if it is another than before."""
+        if pipeline is not None or state != self.get_state():
+            super().set_state(state, pipeline)
 
     def prepare_execution(self, job: Job) -> Execution:
         """Take the lease of the task before anything else."""
@@ -188,6 +209,7 @@ class TaskWorker(Worker):
         self.setup_work_horse_signals()
         self._is_horse = True
         try:
+            keep_freed_memory()
             self._prepare()
             with os.fdopen(orders) as lines:
                 for line in lines:

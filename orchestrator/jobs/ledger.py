@@ -1,5 +1,6 @@
 """Know every task: its record in Redis, and the transitions between its states."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -82,6 +83,14 @@ class Ledger:
         with translated():
             found = self._client.lpos(keys.RQ_QUEUE, task_id)
         return found + 1 if isinstance(found, int) else None
+
+    def held(self, names: Sequence[str]) -> set[str]:
+        """Return which of these uploads and results belong to a task that is not forgotten."""
+        with translated(), self._client.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.zscore(keys.HELD, name)
+            ends = dict(zip(names, pipe.execute(), strict=True))
+        return {name for name, end in ends.items() if end is not None and end > time.time()}
 
     def lease(self, task_id: str) -> None:
         """Say that a worker lives and has this task."""

@@ -78,7 +78,7 @@ def run_task(task_id: str) -> str:
     except RequestError as err:
         raise _ended(workshop, task, err) from None
     except DependencyError as err:
-        raise _postponed(workshop, task, err) from None
+        raise (_postponed if err.passes else _ended)(workshop, task, err) from None
     except JobTimeoutException:
         late = JobTimeoutError(f"the image took longer than {workshop.job_timeout} seconds")
         raise _postponed(workshop, task, late) from None

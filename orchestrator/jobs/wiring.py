@@ -88,7 +88,7 @@ def create_caretakers(settings: Settings) -> list[Caretaker]:
     ledger = create_ledger(settings, client)
     chores: list[Callable[[], None]] = [
         partial(_rescue, ledger),
-        create_blobs(settings, client).sweep,
+        partial(create_blobs(settings, client).sweep, ledger.held),
     ]
     found = [Caretaker(client, keys.TICK, chores)]
     if settings.callback_hosts and settings.callback_secret:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator.errors import ModelUnavailableError
+from orchestrator.errors import ModelContractError, ModelUnavailableError
 from orchestrator.jobs.horse import TaskWorker
 from orchestrator.jobs.rq_job import open_queue
 from orchestrator.jobs.run import furnish
@@ -35,13 +35,15 @@ CARD = ModelCard(
 
 
 class FakeModel:
-    """Say the same of every image; be away if the environment says so."""
+    """Say the same of every image; be away or wrong if the environment says so."""
 
     def predict(
         self, preprocess: Callable[[Any], NDArray[np.uint8]], /
     ) -> tuple[Servable, RawPrediction]:
         if os.environ.get("FAKE_MODEL") == "away":
             raise ModelUnavailableError("the fake model is away")
+        if os.environ.get("FAKE_MODEL") == "wrong":
+            raise ModelContractError("the fake model answers nonsense")
         preprocess(CARD)
         logits = np.array([1.0, -1.0, 0.0], np.float32)
         probabilities = np.array([0.73, 0.27, 0.5], np.float32)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.blobs import disk
 from orchestrator.blobs.disk import DiskBlobs
 from orchestrator.errors import BlobsUnavailableError
 
@@ -16,7 +17,7 @@ def test_what_was_put_is_there_until_its_time_is_over(tmp_path: Path) -> None:
     past = time.time() - 1
     os.utime(tmp_path / "blobs" / "a", (past, past))
     assert blobs.get("a") is None
-    blobs.sweep()
+    blobs.sweep(list)
     assert list((tmp_path / "blobs").iterdir()) == []
 
 
@@ -24,7 +25,7 @@ def test_what_is_unknown_is_none_and_can_be_deleted(tmp_path: Path) -> None:
     blobs = DiskBlobs(tmp_path / "blobs")
     assert blobs.get("a") is None
     blobs.delete("a")
-    blobs.sweep()
+    blobs.sweep(list)
 
 
 def test_only_its_owner_may_look_into_the_folder(tmp_path: Path) -> None:
@@ -37,8 +38,21 @@ def test_what_a_killed_process_left_unfinished_is_swept(tmp_path: Path) -> None:
     (tmp_path / ".new").write_bytes(b"1")
     long_ago = time.time() - 1000
     os.utime(tmp_path / ".old", (long_ago, long_ago))
-    DiskBlobs(tmp_path).sweep()
+    DiskBlobs(tmp_path).sweep(list)
     assert [path.name for path in tmp_path.iterdir()] == [".new"]
+
+
+def test_what_no_task_holds_is_swept_once_its_task_had_time_to_be_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = DiskBlobs(tmp_path)
+    blobs.put("held", b"1", 100)
+    blobs.put("forgotten", b"1", 100)
+    blobs.sweep(lambda _: ["held"])
+    assert len(list(tmp_path.iterdir())) == 2
+    monkeypatch.setattr(disk, "_UNACCEPTED_SECONDS", -1)
+    blobs.sweep(lambda _: ["held"])
+    assert [path.name for path in tmp_path.iterdir()] == ["held"]
 
 
 def test_a_folder_that_cannot_be_used_is_unavailable(tmp_path: Path) -> None:

@@ -41,6 +41,22 @@ def test_a_task_ends_in_one_state_whatever_comes_after(
     assert (task.status, task.reason) == ("SUCCESS", None)
 
 
+def test_bytes_are_held_for_a_task_until_it_is_forgotten(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    records = create_ledger(settings, client)
+    task_id = create_submitter(settings, client).submit(ONE)
+    names = [f"upload-{task_id}", "upload-another"]
+    assert records.held(names) == {names[0]}
+    records.begin(task_id)
+    records.fail(task_id, NotAnImageError("bad"))
+    assert records.held(names) == {names[0]}
+    client.zadd(keys.HELD, {names[0]: time.time() - 1})
+    assert records.held(names) == set()
+    records.forget(task_id)
+    assert records.held([]) == set()
+
+
 def test_a_waiting_task_is_left_alone(client: "redis.Redis", settings: Settings) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE)

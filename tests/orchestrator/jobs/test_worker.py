@@ -133,6 +133,18 @@ def test_a_model_that_is_away_is_waited_for_with_growing_patience(
     assert client.zscore(keys.RQ_SCHEDULED, task_id) is not None
 
 
+def test_what_waiting_does_not_mend_fails_at_once(
+    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+) -> None:
+    task_id = submit(settings, client)
+    work(FAKE_MODEL="wrong")
+    task = find(settings, client, task_id)
+    assert (task.status, task.attempts) == ("FAILURE", 1)
+    assert task.reason is not None
+    assert task.reason.code == "model_contract"
+    assert client.zcard(keys.RQ_SCHEDULED) == 0
+
+
 def patience(client: "redis.Redis", task_id: str) -> float:
     """Return how long after its last try a task waits for the next."""
     due = client.zscore(keys.RQ_SCHEDULED, task_id)

@@ -24,7 +24,7 @@ from tests.support.images import nih_files
 from tests.support.workers import Stack, running_stack
 
 ROUNDS = 3
-JOBS = 60
+JOBS = 120
 BARE_SECONDS = 6.0
 BATCH = 8
 WORKERS = 4  # the model answers more images a second the more of them it gets at once
@@ -43,7 +43,10 @@ def measure() -> list[Figure]:
         export = ["export", "--untrained", "--output", str(folder / "densenet")]
         subprocess.run([sys.executable, "-m", "orchestrator", *export], check=True)
         config = Path(serving.__file__).parent / "batching.config"
-        flags = ("--enable_batching=true", f"--batching_parameters_file={config}")
+        flags = (
+            *("--enable_batching=true", f"--batching_parameters_file={config}"),
+            "--tensorflow_intra_op_parallelism=1",  # as `cxr up` and the manifests set it
+        )
         with running_stack(
             folder / "stack", folder / "densenet", WORKERS, flags, LOG_LEVEL="warning"
         ) as stack:

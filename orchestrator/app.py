@@ -14,10 +14,22 @@ from orchestrator.body_limit import BodyLimitMiddleware
 from orchestrator.jobs.metrics import QueueCollector
 from orchestrator.jobs.wiring import create_caretakers, create_desk
 from orchestrator.model_client import open_model
+from orchestrator.openapi.document import describe
 from orchestrator.problems import HANDLERS
 from orchestrator.redis_client import connect
 from orchestrator.request_id import RequestIdMiddleware
-from orchestrator.routes import batch, files, health, hosted, metrics, predict, stats, tasks
+from orchestrator.routes import (
+    batch,
+    docs,
+    files,
+    health,
+    hosted,
+    metrics,
+    predict,
+    static,
+    stats,
+    tasks,
+)
 from orchestrator.services import BoundedThreads, Services
 from orchestrator.settings import Settings
 from orchestrator.stats.statistics import Statistics
@@ -76,7 +88,7 @@ def create_app(settings: Settings) -> Starlette:
                     await anyio.to_thread.run_sync(caretaker.stop)
                 client.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             *health.ROUTES,
             *predict.ROUTES,
@@ -86,6 +98,8 @@ def create_app(settings: Settings) -> Starlette:
             *stats.ROUTES,
             *batch.ROUTES,
             *metrics.ROUTES,
+            *docs.ROUTES,
+            *static.ROUTES,
         ],
         middleware=[
             Middleware(RequestIdMiddleware),
@@ -98,3 +112,5 @@ def create_app(settings: Settings) -> Starlette:
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
+    app.state.openapi = describe(app.routes)
+    return app

@@ -5,13 +5,13 @@ The synchronous and the asynchronous path answer the same: both call :func:`host
 """
 
 from collections.abc import Sequence
-from typing import Any
 
+from orchestrator.answers import HostedPicture, HostedReportAnswer
 from orchestrator.storage.base import Store
 from orchestrator.study import Analysis, Overlay
 
 
-def host(analysis: Analysis, store: Store) -> dict[str, Any]:
+def host(analysis: Analysis, store: Store) -> HostedReportAnswer:
     """Put the overlays of an analysis in a store and return its report with their URLs.
 
     Raises:
@@ -21,28 +21,30 @@ def host(analysis: Analysis, store: Store) -> dict[str, Any]:
     return as_json(analysis, urls)
 
 
-def as_json(analysis: Analysis, urls: Sequence[str]) -> dict[str, Any]:
+def as_json(analysis: Analysis, urls: Sequence[str]) -> HostedReportAnswer:
     """Return the report as plain JSON values, with ``image_urls`` and a description of each image."""
     images = [_describe(overlay, url) for overlay, url in zip(analysis.overlays, urls, strict=True)]
-    return analysis.report.as_json() | {"image_urls": list(urls), "images": images}
+    return {**analysis.report.as_json(), "image_urls": list(urls), "images": images}
 
 
-def with_base(result: dict[str, Any], base: str) -> dict[str, Any]:
+def with_base(result: HostedReportAnswer, base: str) -> HostedReportAnswer:
     """Return a result whose links to files of this service begin with the service's address.
 
     Args:
         result: What :func:`host` returned, perhaps in another process and long ago.
         base: Address of the service, as its caller knows it.
     """
-    images = [image | {"url": _absolute(image["url"], base)} for image in result["images"]]
-    return result | {"image_urls": [image["url"] for image in images], "images": images}
+    images: list[HostedPicture] = [
+        {**image, "url": _absolute(image["url"], base)} for image in result["images"]
+    ]
+    return {**result, "image_urls": [image["url"] for image in images], "images": images}
 
 
 def _absolute(url: str, base: str) -> str:
     return base.rstrip("/") + url if url.startswith("/") else url
 
 
-def _describe(overlay: Overlay, url: str) -> dict[str, Any]:
+def _describe(overlay: Overlay, url: str) -> HostedPicture:
     x, y, width, height = overlay.radiograph
     return {
         "label": overlay.label,

@@ -10,6 +10,7 @@ import re
 import zipfile
 from typing import Final
 
+from orchestrator.answers import PackedPicture, PackedReportAnswer
 from orchestrator.study import Analysis, Overlay
 
 REPORT_NAME: Final = "report.json"
@@ -22,8 +23,9 @@ def as_zip(analysis: Analysis) -> bytes:
         (_entry_name(number, overlay), overlay)
         for number, overlay in enumerate(analysis.overlays, 1)
     ]
-    report = analysis.report.as_json() | {
-        "overlays": [_describe(name, overlay) for name, overlay in named]
+    report: PackedReportAnswer = {
+        **analysis.report.as_json(),
+        "overlays": [_describe(name, overlay) for name, overlay in named],
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
@@ -38,7 +40,7 @@ def _entry_name(number: int, overlay: Overlay) -> str:
     return f"{number:02d}_{slug}{overlay.extension}"
 
 
-def _describe(name: str, overlay: Overlay) -> dict[str, object]:
+def _describe(name: str, overlay: Overlay) -> PackedPicture:
     x, y, width, height = overlay.radiograph
     return {
         "file": name,

@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ExceptionHandler
 
+from orchestrator.answers import ProblemAnswer
 from orchestrator.errors import (
     MalformedBodyError,
     MethodNotAllowedError,
@@ -25,7 +26,7 @@ _CLIENT_CLOSED_REQUEST: Final = 499  # as nginx has it; it is seen in the log on
 def problem(request: Request, error: ServiceError) -> JSONResponse:
     """Write one error as ``application/problem+json``."""
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-    content: dict[str, Any] = {
+    content: ProblemAnswer = {
         "type": "about:blank",
         "title": error.title,
         "status": error.status,

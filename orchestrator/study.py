@@ -2,12 +2,13 @@
 
 import base64
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradcam.placement import Placement
+from orchestrator.answers import ActivationMapsAnswer, ReportAnswer
 
 ImageFormat = Literal["jpeg", "png", "webp"]
 
@@ -92,7 +93,7 @@ class ActivationMaps:
     values: NDArray[np.float32] = field(repr=False)
     placement: Placement
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> ActivationMapsAnswer:
         """Return the maps as plain JSON values; the data are base64 of little-endian C order."""
         place = self.placement
         return {
@@ -148,10 +149,9 @@ class Report:
     derived: tuple[Derived, ...] = ()
     maps: ActivationMaps | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> ReportAnswer:
         """Return the report as plain JSON values."""
-        maps = {} if self.maps is None else {"activation_maps": self.maps.as_json()}
-        return {
+        report: ReportAnswer = {
             "analysis_id": self.analysis_id,
             "model": {
                 "name": self.model_name,
@@ -178,8 +178,10 @@ class Report:
             "timings_ms": self.timings_ms,
             "warnings": list(self.warnings),
             "notice": NOTICE,
-            **maps,
         }
+        if self.maps is not None:
+            report["activation_maps"] = self.maps.as_json()
+        return report
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import redis
 
+from orchestrator.answers import BatchAnswer, BatchEntry, BatchStatus, EntryStatus
 from orchestrator.errors import TaskExpiredError, TaskNotFoundError
 from orchestrator.jobs import keys
 from orchestrator.jobs.ledger import Ledger
@@ -37,7 +38,7 @@ class Batch:
         """Tell whether no task is left to be done."""
         return all(task is None or task.status in DONE for task in self.tasks)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> BatchAnswer:
         """Return the batch as the HTTP contract describes it; an image is known by its place, counted from 1."""
         statuses = [_status(task) for task in self.tasks]
         return {
@@ -46,12 +47,12 @@ class Batch:
             "count": len(statuses),
             "counts": dict(Counter(statuses)),
             "tasks": [
-                {"index": index, **_entry(*pair)}
+                _entry(index, *pair)
                 for index, pair in enumerate(zip(self.task_ids, self.tasks, strict=True), 1)
             ],
         }
 
-    def _status(self, statuses: Sequence[str]) -> str:
+    def _status(self, statuses: Sequence[str]) -> BatchStatus:
         if self.done:
             return "SUCCESS" if "SUCCESS" in statuses else "FAILURE"
         return "PENDING" if set(statuses) == {"PENDING"} else "STARTED"
@@ -137,14 +138,14 @@ class _Pipe(io.RawIOBase):
             yield content
 
 
-def _status(task: Task | None) -> str:
+def _status(task: Task | None) -> EntryStatus:
     return "FORGOTTEN" if task is None else task.status
 
 
-def _entry(task_id: str, task: Task | None) -> dict[str, Any]:
-    found: dict[str, Any] = {"task_id": task_id, "status": _status(task)}
+def _entry(index: int, task_id: str, task: Task | None) -> BatchEntry:
+    found: BatchEntry = {"index": index, "task_id": task_id, "status": _status(task)}
     if task is not None and task.status == "FAILURE" and task.reason is not None:
-        found |= {"error": task.reason.detail, "code": task.reason.code}
+        found["error"], found["code"] = task.reason.detail, task.reason.code
     return found
 
 

@@ -1,10 +1,11 @@
 """What the API does with tasks: accept, show, hand out, forget."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import redis
 
+from orchestrator.answers import BatchAnswer, TaskAnswer
 from orchestrator.errors import ServiceError, TaskNotFoundError, TaskRunningError
 from orchestrator.jobs.batch import Batches
 from orchestrator.jobs.ledger import Ledger
@@ -40,11 +41,11 @@ class Desk:
         """Return how queue and workers stand."""
         return look(self.client)
 
-    def submit(self, submission: Submission, idempotency: str = "") -> dict[str, Any]:
+    def submit(self, submission: Submission, idempotency: str = "") -> TaskAnswer:
         """Accept one upload and return its task as JSON; see `Submitter.submit`."""
         return self.show(self.submitter.submit(submission, idempotency))
 
-    def submit_batch(self, submission: Submission, idempotency: str = "") -> dict[str, Any]:
+    def submit_batch(self, submission: Submission, idempotency: str = "") -> BatchAnswer:
         """Accept many uploads, all or none, and return their batch as JSON; see `Submitter.submit`."""
         return self.batches.find(self.submitter.submit(submission, idempotency)).as_json()
 
@@ -59,7 +60,7 @@ class Desk:
             raise TaskNotFoundError(_UNKNOWN)
         return found
 
-    def show(self, task_id: str) -> dict[str, Any]:
+    def show(self, task_id: str) -> TaskAnswer:
         """Return a task as JSON, with its place in the queue.
 
         Raises:

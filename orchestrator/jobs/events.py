@@ -1,11 +1,12 @@
 """Follow a task for somebody who would rather listen than ask."""
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Final
 
 import anyio
 
+from orchestrator.answers import TaskAnswer
 from orchestrator.errors import ServiceError
 from orchestrator.jobs.task import DONE
 
@@ -14,15 +15,15 @@ _LOOK_SECONDS: Final = 0.4
 _SILENT_LOOKS: Final = 35
 
 
-async def follow(look: Callable[[], Awaitable[dict[str, Any]]]) -> AsyncIterator[str]:
+async def follow(look: Callable[[], Awaitable[TaskAnswer]]) -> AsyncIterator[str]:
     """Yield server-sent events: the task whenever it has changed, until it is done.
 
     Args:
         look: Returns the task as JSON.
     """
-    last: dict[str, Any] = {}
+    last: TaskAnswer | None = None
     silent = 0
-    while last.get("status") not in DONE:
+    while last is None or last["status"] not in DONE:
         try:
             now = await look()
         except ServiceError as err:
@@ -40,5 +41,5 @@ async def follow(look: Callable[[], Awaitable[dict[str, Any]]]) -> AsyncIterator
             await anyio.sleep(_LOOK_SECONDS)
 
 
-def _event(name: str, data: dict[str, Any]) -> str:
+def _event(name: str, data: Mapping[str, object]) -> str:
     return f"event: {name}\ndata: {json.dumps(data)}\n\n"

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import redis
 
+from orchestrator.answers import Status
 from orchestrator.errors import JobCrashedError, JobExpiredError, ServiceError
 from orchestrator.jobs import keys, scripts
-from orchestrator.jobs.task import Reason, Status, Task
+from orchestrator.jobs.task import Reason, Task
 from orchestrator.redis_client import Script, text, texts, translated
 
 # A worker renews its lease this often, so one that was killed is missed after LEASE_SECONDS.

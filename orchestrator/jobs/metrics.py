@@ -1,6 +1,7 @@
 """Show queue and workers to Prometheus: a collector that looks when it is asked."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Final
 
 import redis
@@ -51,6 +52,6 @@ _UP: Final = ("cxr_redis_up", "Whether Redis answers.")
 
 
 def _families(seen: Overview) -> Iterator[GaugeMetricFamily]:
-    for field, value in seen.as_json().items():
+    for field, value in asdict(seen).items():
         name, text = _GAUGES[field]
         yield GaugeMetricFamily(name, text, value=value)

@@ -1,12 +1,13 @@
 """See how the queue and its workers stand."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import redis
 
+from orchestrator.answers import QueueFigures
 from orchestrator.errors import WorkersAwayError
 from orchestrator.jobs import keys
 from orchestrator.redis_client import text, translated
@@ -40,9 +41,18 @@ class Overview:
     oldest_waiting_seconds: float
     held_bytes: int
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> QueueFigures:
         """Return the figures as plain JSON values."""
-        return asdict(self)
+        return {
+            "workers": self.workers,
+            "busy": self.busy,
+            "waiting": self.waiting,
+            "running": self.running,
+            "retrying": self.retrying,
+            "failed": self.failed,
+            "oldest_waiting_seconds": self.oldest_waiting_seconds,
+            "held_bytes": self.held_bytes,
+        }
 
     def require_workers(self) -> None:
         """Make sure that somebody works.

@@ -4,14 +4,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, cast, get_args
+from typing import Final, Literal, cast, get_args
 
 from orchestrator import errors
+from orchestrator.answers import Status, TaskAnswer
 from orchestrator.errors import ServiceError
 from orchestrator.study import Options
 
 Kind = Literal["zip", "hosted"]
-Status = Literal["PENDING", "STARTED", "RETRY", "SUCCESS", "FAILURE"]
 
 WAITING: Final[tuple[Status, ...]] = ("PENDING", "RETRY")
 DONE: Final[tuple[Status, ...]] = ("SUCCESS", "FAILURE")
@@ -114,9 +114,9 @@ class Task:
         }
         return record | ({"callback": self.callback} if self.callback else {})
 
-    def as_json(self, position: int | None = None) -> dict[str, Any]:
+    def as_json(self, position: int | None = None) -> TaskAnswer:
         """Return the task as the HTTP contract describes it."""
-        found: dict[str, Any] = {
+        found: TaskAnswer = {
             "task_id": self.task_id,
             "status": self.status,
             "created_at": _iso(self.created),
@@ -131,9 +131,9 @@ class Task:
         if position is not None and self.status in WAITING:
             found["position"] = position
         if self.status == "FAILURE" and self.reason is not None:
-            found |= {"error": self.reason.detail, "code": self.reason.code}
+            found["error"], found["code"] = self.reason.detail, self.reason.code
         if self.status == "RETRY" and self.reason is not None:
-            found |= {"waiting_for": self.reason.detail, "code": self.reason.code}
+            found["waiting_for"], found["code"] = self.reason.detail, self.reason.code
         return found
 
 

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from orchestrator.answers import AcceptedBatchAnswer
 from orchestrator.errors import MissingFileError, TaskNotFoundError, TooManyBytesError
 from orchestrator.jobs import archive
 from orchestrator.jobs.submit import Submission
@@ -28,8 +29,12 @@ async def submit(request: Request) -> Response:
     work = partial(here.desk.submit_batch, submission, idempotency(request))
     batch = await here.desk_threads.run(work)
     location = request.url_for("batch", batch_id=batch["batch_id"]).path
-    links = {"status_url": location, "result_url": f"{location}/result"}
-    return JSONResponse(batch | links, 202, {"Location": location, "Retry-After": POLL_AGAIN})
+    answer: AcceptedBatchAnswer = {
+        **batch,
+        "status_url": location,
+        "result_url": f"{location}/result",
+    }
+    return JSONResponse(answer, 202, {"Location": location, "Retry-After": POLL_AGAIN})
 
 
 async def show(request: Request) -> Response:

@@ -2,12 +2,20 @@
 
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from orchestrator.answers import (
+    HealthAnswer,
+    ModelHealthAnswer,
+    ReadyAnswer,
+    RedisHealthAnswer,
+    ServedModel,
+    WorkersHealthAnswer,
+)
 from orchestrator.errors import ModelUnavailableError, ServiceError
 from orchestrator.model_client import ModelClient, Servable
 from orchestrator.problems import problem
@@ -19,23 +27,26 @@ _RETRY_AFTER: Final = 5
 
 async def health(_: Request) -> Response:
     """Say that the process answers; asks nothing of others, so it suits a liveness probe."""
-    return JSONResponse({"status": "ok", "version": version("cxr-service")})
+    answer: HealthAnswer = {"status": "ok", "version": version("cxr-service")}
+    return JSONResponse(answer)
 
 
 async def health_model(request: Request) -> Response:
     """Say whether the model server answers and has a servable of our contract, and which."""
     try:
-        return JSONResponse({"status": "ok", "model": await _model(request)})
+        answer: ModelHealthAnswer = {"status": "ok", "model": await _model(request)}
     except ServiceError as err:
         return problem(request, err)
+    return JSONResponse(answer)
 
 
 async def health_ready(request: Request) -> Response:
     """Say whether an analysis sent now would be answered; suits a readiness probe."""
     try:
-        return JSONResponse({"status": "ready", "model": await _model(request)})
+        answer: ReadyAnswer = {"status": "ready", "model": await _model(request)}
     except ServiceError as err:
         return problem(request, err)
+    return JSONResponse(answer)
 
 
 async def health_redis(request: Request) -> Response:
@@ -45,7 +56,8 @@ async def health_redis(request: Request) -> Response:
         await here.health_threads.run(here.desk.ping)
     except ServiceError as err:
         return problem(request, err)
-    return JSONResponse({"status": "ok"})
+    answer: RedisHealthAnswer = {"status": "ok"}
+    return JSONResponse(answer)
 
 
 async def health_workers(request: Request) -> Response:
@@ -56,10 +68,11 @@ async def health_workers(request: Request) -> Response:
         seen.require_workers()
     except ServiceError as err:
         return problem(request, err)
-    return JSONResponse({"status": "ok"} | seen.as_json())
+    answer: WorkersHealthAnswer = {"status": "ok", **seen.as_json()}
+    return JSONResponse(answer)
 
 
-async def _model(request: Request) -> dict[str, Any]:
+async def _model(request: Request) -> ServedModel:
     here = services(request)
     servable = await here.health_threads.run(partial(_available, here.model))
     return {

@@ -1,11 +1,10 @@
 """Analyse one radiograph while the caller waits, and answer URLs of its overlays."""
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from orchestrator.answers import HostedReportAnswer
 from orchestrator.hosted import host, with_base
 from orchestrator.pipeline import analyse
 from orchestrator.routes.bodies import read_json_upload
@@ -17,7 +16,7 @@ async def densenet_predict(request: Request) -> Response:
     here = services(request)
     upload, wanted = await read_json_upload(request)
 
-    def work() -> dict[str, Any]:
+    def work() -> HostedReportAnswer:
         analysis = analyse(upload, wanted, here.model, max_pixels=here.settings.max_pixels)
         hosted = host(analysis, here.store)
         here.statistics.record_or_miss(analysis.report)

@@ -1,6 +1,6 @@
 """Answer how often which label was found: as JSON, as CSV, or drawn."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,15 +12,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orchestrator.routes.negotiation import negotiate
-from orchestrator.routes.periods import daily_period, weekly_count
-from orchestrator.routes.queries import choice, text, whole_number
+from orchestrator.routes.periods import daily_period
+from orchestrator.routes.queries import FORMAT, FORMATS, MODEL, VERSION, WEEKS
 from orchestrator.services import services
 from orchestrator.stats import plot, table
 from orchestrator.stats.figures import ModelFilter, Series, series
 from orchestrator.stats.periods import Period, each_day, last_days, last_weeks
 from orchestrator.stats.statistics import Statistics
 
-_FORMATS = {"json": "application/json", "csv": "text/csv", "svg": "image/svg+xml"}
 _HEADERS = {"Vary": "Accept", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 
 
@@ -29,19 +28,19 @@ class _View:
     """How one of the paths shows a series."""
 
     name: str
-    as_json: Callable[[Series], dict[str, Any]]
+    as_json: Callable[[Series], Mapping[str, Any]]
     as_svg: Callable[[Series], str]
 
 
 _SUMMARY = _View("summary", table.summary_as_json, plot.plot_summary)
 _WEEKLY = _View(
     "weekly",
-    partial(table.as_json, plural="weeks", singular="week"),
+    table.weekly_as_json,
     partial(plot.plot_series, title="Positives by week"),
 )
 _DAILY = _View(
     "daily",
-    partial(table.as_json, plural="days", singular="date"),
+    table.daily_as_json,
     partial(plot.plot_series, title="Positives by day"),
 )
 
@@ -55,7 +54,7 @@ async def summary(request: Request) -> Response:
 
 async def weekly(request: Request) -> Response:
     """Answer counts and means per ISO week, the present one last."""
-    count = weekly_count(request.query_params)
+    count = WEEKS.read(request.query_params)
     return await _answer(request, _WEEKLY, last_weeks(count, services(request).statistics.today))
 
 
@@ -89,14 +88,14 @@ def _respond(view: _View, found: Series, media_type: str) -> Response:
 
 def _media_type(request: Request) -> str:
     """Return the media type that the parameter ``format`` asks for, or the header Accept."""
-    chosen = choice(request.query_params, "format", tuple(_FORMATS))
+    chosen = FORMAT.read(request.query_params)
     if chosen is not None:
-        return _FORMATS[chosen]
-    return negotiate(request.headers.get("accept", ""), tuple(_FORMATS.values()))
+        return FORMATS[chosen]
+    return negotiate(request.headers.get("accept", ""), tuple(FORMATS.values()))
 
 
 def _models(query: QueryParams) -> ModelFilter:
-    return ModelFilter(text(query, "model"), whole_number(query, "version", 0, 2**31))
+    return ModelFilter(MODEL.read(query), VERSION.read(query))
 
 
 ROUTES = [

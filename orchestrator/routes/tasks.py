@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from orchestrator.answers import AcceptedTaskAnswer
 from orchestrator.errors import ParameterError, TaskNotFoundError
 from orchestrator.hosted import with_base
 from orchestrator.jobs.callbacks import checked_url
@@ -18,12 +19,20 @@ from orchestrator.jobs.submit import Submission
 from orchestrator.routes.bodies import read_json_upload
 from orchestrator.routes.event_response import EventResponse
 from orchestrator.routes.forms import read_form, uploaded_file
+from orchestrator.routes.kinds import Parameter, Text
 from orchestrator.routes.parameters import options
 from orchestrator.services import public_url, services
 
 UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_LONGEST_KEY: Final = 255
+LONGEST_KEY: Final = 255
 POLL_AGAIN: Final = "1"
+
+CALLBACK_URL: Final = Parameter(
+    "callback_url",
+    Text(keywords={"format": "uri"}),
+    "Address that is called once the task is done; its host must be one of `CALLBACK_HOSTS`.",
+    "",
+)
 
 
 async def submit_file(request: Request) -> Response:
@@ -97,11 +106,10 @@ def callback_url(request: Request, fields: Mapping[str, Any]) -> str:
     Raises:
         ParameterError: It may not be called.
     """
-    given = fields.get("callback_url", "")
-    if not isinstance(given, str):
-        raise ParameterError("callback_url: expected text, got something else")
     settings = services(request).settings
-    return checked_url(given, settings.callback_hosts if settings.callback_secret else None)
+    return checked_url(
+        CALLBACK_URL.read(fields), settings.callback_hosts if settings.callback_secret else None
+    )
 
 
 def idempotency(request: Request) -> str:
@@ -111,9 +119,9 @@ def idempotency(request: Request) -> str:
         ParameterError: It is too long.
     """
     found = request.headers.get("Idempotency-Key", "")
-    if len(found) > _LONGEST_KEY:
+    if len(found) > LONGEST_KEY:
         raise ParameterError(
-            f"Idempotency-Key: expected at most {_LONGEST_KEY} characters, got {len(found)}"
+            f"Idempotency-Key: expected at most {LONGEST_KEY} characters, got {len(found)}"
         )
     return found
 
@@ -123,8 +131,12 @@ async def _accept(request: Request, submission: Submission) -> Response:
     work = partial(here.desk.submit, submission, idempotency(request))
     task = await here.desk_threads.run(work)
     location = request.url_for("task", task_id=task["task_id"]).path
-    links = {"status_url": location, "result_url": f"{location}/result"}
-    return JSONResponse(task | links, 202, {"Location": location, "Retry-After": POLL_AGAIN})
+    answer: AcceptedTaskAnswer = {
+        **task,
+        "status_url": location,
+        "result_url": f"{location}/result",
+    }
+    return JSONResponse(answer, 202, {"Location": location, "Retry-After": POLL_AGAIN})
 
 
 ROUTES = [

@@ -2,24 +2,42 @@
 
 import csv
 import io
-from typing import Any, Final
+from typing import Final
 
+from orchestrator.answers import (
+    CountedDay,
+    CountedLabel,
+    CountedModel,
+    CountedPeriod,
+    CountedWeek,
+    DailyAnswer,
+    SeriesSpan,
+    SummaryAnswer,
+    WeeklyAnswer,
+)
 from orchestrator.stats.figures import PeriodFigures, Series
-from orchestrator.stats.periods import Period
 
 _COLUMNS: Final = ("period", "start", "end", "label", "analyses", "positives", "mean_probability")
 
 
-def as_json(series: Series, plural: str, singular: str) -> dict[str, Any]:
-    """Return a series of periods, such as ``days``, each of them named, such as ``date``."""
-    entries = [{singular: each.period.name, **_entry(each)} for each in series.periods]
-    return {**_span(series.whole), **_models(series), plural: entries}
+def daily_as_json(series: Series) -> DailyAnswer:
+    """Return a series of days."""
+    days: list[CountedDay] = [{"date": each.period.name, **_entry(each)} for each in series.periods]
+    return {**_span(series), "days": days}
 
 
-def summary_as_json(series: Series) -> dict[str, Any]:
+def weekly_as_json(series: Series) -> WeeklyAnswer:
+    """Return a series of ISO weeks."""
+    weeks: list[CountedWeek] = [
+        {"week": each.period.name, **_entry(each)} for each in series.periods
+    ]
+    return {**_span(series), "weeks": weeks}
+
+
+def summary_as_json(series: Series) -> SummaryAnswer:
     """Return the only period of a series."""
     (only,) = series.periods
-    return {"timezone": "UTC", **_entry(only), **_models(series)}
+    return {"timezone": "UTC", **_entry(only), "models": _models(series)}
 
 
 def as_csv(series: Series) -> str:
@@ -36,8 +54,8 @@ def as_csv(series: Series) -> str:
     return text.getvalue()
 
 
-def _entry(figures: PeriodFigures) -> dict[str, Any]:
-    labels = [
+def _entry(figures: PeriodFigures) -> CountedPeriod:
+    labels: list[CountedLabel] = [
         {
             "label": each.label,
             "analyses": each.analyses,
@@ -50,18 +68,17 @@ def _entry(figures: PeriodFigures) -> dict[str, Any]:
     return {"start": start, "end": end, "analyses": figures.analyses, "labels": labels}
 
 
-def _span(period: Period) -> dict[str, str]:
+def _span(series: Series) -> SeriesSpan:
     return {
         "timezone": "UTC",
-        "start": period.start.isoformat(),
-        "end": period.end.isoformat(),
+        "start": series.whole.start.isoformat(),
+        "end": series.whole.end.isoformat(),
+        "models": _models(series),
     }
 
 
-def _models(series: Series) -> dict[str, Any]:
-    return {
-        "models": [
-            {"name": each.name, "version": each.version, "analyses": each.analyses}
-            for each in series.models
-        ]
-    }
+def _models(series: Series) -> list[CountedModel]:
+    return [
+        {"name": each.name, "version": each.version, "analyses": each.analyses}
+        for each in series.models
+    ]

@@ -106,7 +106,7 @@ def test_csv_has_a_line_per_period_and_label() -> None:
 
 
 def test_json_names_periods_and_models() -> None:
-    found = table.as_json(series(each_day(PERIOD), DAYS), "days", "date")
+    found = table.daily_as_json(series(each_day(PERIOD), DAYS))
     assert found["timezone"] == "UTC"
     assert (found["start"], found["end"]) == ("2026-11-16", "2026-11-17")
     assert found["models"][1] == {"name": "densenet", "version": 2, "analyses": 1}

@@ -1,0 +1,233 @@
+"""Say once what a parameter takes: the same bounds refuse values and stand in the API's description."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
+
+from orchestrator.errors import ParameterError
+
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+_Text = TypeVar("_Text", bound=str)
+
+Keyword = Literal["positive", "all", "none"]
+
+_KEYWORDS: Final[tuple[Keyword, ...]] = ("positive", "all", "none")
+_ORIGINAL: Final = "original"
+_MAX_SHOWN: Final = 60
+_MOST_DIGITS: Final = 10
+
+
+class Kind(Protocol[_T_co]):
+    """What values a parameter takes."""
+
+    @property
+    def expected(self) -> str:
+        """Return what is told to whoever sends something else."""
+        ...
+
+    def read(self, value: Any) -> _T_co:
+        """Return what a form field, a query parameter or a JSON value means.
+
+        Raises:
+            ValueError: It is none of those that are taken.
+        """
+        ...
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of what is taken; a form or a query can't hold its arrays."""
+        ...
+
+
+@dataclass(frozen=True)
+class Parameter(Generic[_T]):
+    """One parameter.
+
+    Attributes:
+        name: Its name.
+        kind: What it takes.
+        description: What it does.
+        default: What it means when it is absent or empty.
+        example: A value as a caller would write it.
+    """
+
+    name: str
+    kind: Kind[_T]
+    description: str
+    default: _T
+    example: Any = None
+
+    def read(self, fields: Mapping[str, Any]) -> _T:
+        """Return its value among the fields of a form, a query or a JSON object.
+
+        Raises:
+            ParameterError: It is none of those that it takes.
+        """
+        value = fields.get(self.name)
+        if value is None or value == "":
+            return self.default
+        try:
+            return self.kind.read(value)
+        except ValueError as err:
+            raise ParameterError(
+                f"{self.name}: expected {self.kind.expected}, got {_shown(value)}"
+            ) from err
+
+
+def _shown(value: Any) -> str:
+    """Return a value as an error may repeat it: short, and no file with its name."""
+    if not isinstance(value, str | int | float | list | dict):
+        return "a file"
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+
+
+@dataclass(frozen=True)
+class WholeNumber:
+    """Take a whole number within bounds, both included."""
+
+    low: int
+    high: int
+
+    @property
+    def expected(self) -> str:
+        """Return what is told to whoever sends something else."""
+        return f"a whole number from {self.low} to {self.high}"
+
+    def read(self, value: Any) -> int:
+        """Return the number; JSON may hold it as text as well."""
+        text = str(value).strip()
+        is_number = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+        if isinstance(value, bool) or not is_number or not self.low <= int(text) <= self.high:
+            raise ValueError(self.expected)
+        return int(text)
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of what is taken."""
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
+
+@dataclass(frozen=True)
+class Size:
+    """Take a whole number within bounds, or ``original``, which is read as None."""
+
+    low: int
+    high: int
+
+    @property
+    def expected(self) -> str:
+        """Return what is told to whoever sends something else."""
+        return f"{WholeNumber(self.low, self.high).expected} or '{_ORIGINAL}'"
+
+    def read(self, value: Any) -> int | None:
+        """Return the number, or None for the word."""
+        return None if value == _ORIGINAL else WholeNumber(self.low, self.high).read(value)
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of what is taken."""
+        number = WholeNumber(self.low, self.high).schema()
+        return {"anyOf": [number, {"const": _ORIGINAL}]}
+
+
+@dataclass(frozen=True)
+class Choice(Generic[_Text]):
+    """Take one of some words, in capitals as well."""
+
+    words: tuple[_Text, ...]
+    aliases: Mapping[str, _Text] = field(default_factory=dict)
+
+    @property
+    def expected(self) -> str:
+        """Return what is told to whoever sends something else."""
+        return f"one of {', '.join(self.words)}"
+
+    def read(self, value: Any) -> _Text:
+        """Return the word."""
+        name = str(value).lower()
+        for word in self.words:
+            if word == self.aliases.get(name, name):
+                return word
+        raise ValueError(self.expected)
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of what is taken."""
+        return {"type": "string", "enum": list(self.words)}
+
+
+@dataclass(frozen=True)
+class Heatmaps:
+    """Take a keyword or labels: a comma-separated text, or a list in JSON."""
+
+    expected: str = "'positive', 'all', 'none' or labels, comma-separated"
+
+    def read(self, value: Any) -> Keyword | tuple[str, ...]:
+        """Return the keyword or the labels."""
+        for keyword in _KEYWORDS:
+            if value == keyword:
+                return keyword
+        names: Sequence[Any] = value.split(",") if isinstance(value, str) else value
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(self.expected)
+        return tuple(name.strip() for name in names)
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of what is taken."""
+        text: dict[str, Any] = {"type": "string"}
+        return {"anyOf": [text, {"type": "array", "items": text}]}
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Take ``true`` or ``false``."""
+
+    expected: str = "'true' or 'false'"
+
+    def read(self, value: Any) -> bool:
+        """Return which."""
+        text = str(value).lower()
+        if text not in ("true", "false"):
+            raise ValueError(self.expected)
+        return text == "true"
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of what is taken."""
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True)
+class IsoDate:
+    """Take a date of this millennium."""
+
+    expected: str = "a date from 2000 to 2999 such as 2026-11-22"
+    pattern: str = "^2[0-9]{3}-[0-9]{2}-[0-9]{2}$"
+
+    def read(self, value: Any) -> date:
+        """Return the date; ``date.fromisoformat`` alone takes 2026-W47-7 as well."""
+        text = str(value)
+        if re.fullmatch(self.pattern.strip("^$"), text) is None:
+            raise ValueError(self.expected)
+        return date.fromisoformat(text)
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of what is taken."""
+        return {"type": "string", "format": "date", "pattern": self.pattern}
+
+
+@dataclass(frozen=True)
+class Text:
+    """Take a text; further rules are the reader's."""
+
+    expected: str = "text"
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+
+    def read(self, value: Any) -> str:
+        """Return the text."""
+        if not isinstance(value, str):
+            raise ValueError(self.expected)  # noqa: TRY004 - the refusal of every kind
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of what is taken."""
+        return {"type": "string", **self.keywords}

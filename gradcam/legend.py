@@ -20,20 +20,24 @@ def colour_bar(layout: Layout, ceiling: float) -> Image.Image:
     return overlay(Image.new("L", size, BACKDROP), np.tile(ramp, (size[1], 1)))
 
 
-def legend_lines(layout: Layout, scale: float, finding: bool) -> list[Line]:
-    """Place the ends of the scale, what lies between them, the notice and the warnings.
+def scale_line(layout: Layout, scale: float) -> Line:
+    """Place the evidence, in logits, at the bar's right end."""
+    right = layout.size[0] - layout.pad
+    return Line(words.logits(scale), right, layout.evidence_y, layout.small, GRAY, "right")
+
+
+def legend_lines(layout: Layout, finding: bool) -> list[Line]:
+    """Place the scale's left end, what the colours mean, the notice and the warnings.
 
     Args:
         layout: Where to.
-        scale: Evidence at the bar's right end, in logits.
         finding: Whether the label is a finding.
     """
-    left, right, small = layout.pad, layout.size[0] - layout.pad, layout.small
+    left, small = layout.pad, layout.small
     evidence = wrap(words.EVIDENCE if finding else words.PALE_EVIDENCE, small, layout.evidence_room)
     middle = layout.size[0] // 2
     return [
         Line("0", left, layout.evidence_y, small, GRAY),
-        Line(words.logits(scale), right, layout.evidence_y, small, GRAY, "right"),
         *rows(evidence, Line("", middle, layout.evidence_y, small, GRAY, "middle")),
         *rows(layout.notice, Line("", left, layout.notice_y, layout.font_size, WHITE)),
         *rows(layout.warnings, Line("", left, layout.warnings_y, small, AMBER)),

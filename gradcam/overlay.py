@@ -46,12 +46,15 @@ def paint(
         raise ValueError(f"expected heat in [0, 1], got {heatmap.min()} to {heatmap.max()}")
     gray = np.asarray(radiograph)
     table = _blends()
+    band = Image.new("RGB", (radiograph.width, min(BAND, radiograph.height)))
     for top in range(0, len(gray), BAND):
         index = (heatmap[top : top + BAND] * np.float32(255) + np.float32(0.5)).astype(np.uint16)
         index <<= 8
         index |= gray[top : top + BAND]
         pixels = table.take(index, mode="clip")
-        band = Image.frombytes("RGB", index.shape[::-1], pixels.data, "raw", "RGBX", 0, 1)
+        if len(index) < band.height:
+            band = Image.new("RGB", (radiograph.width, len(index)))
+        band.frombytes(pixels.data, "raw", "RGBX", 0, 1)
         image.paste(band, (corner[0], corner[1] + top))
 
 

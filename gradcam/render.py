@@ -1,11 +1,11 @@
 """Draw the finished pictures of one image.
 
-What all labels share (strips, legend, notice) is drawn once, so that a further label costs little
-more than its blend.
+What pictures share (legend, notice, warnings) is drawn once, so that a further one costs little more
+than its blend.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from PIL import Image
 
 from gradcam.annotate import caption_lines
 from gradcam.layout import Box, Layout
-from gradcam.legend import colour_bar, legend_lines
+from gradcam.legend import colour_bar, legend_lines, scale_line
 from gradcam.overlay import paint
 from gradcam.scale import ceiling
 from gradcam.text import draw
@@ -61,23 +61,21 @@ class Canvas:
             heatmap: Heat ``[H, W]`` in [0, 1], of the radiograph's size here.
         """
         box = self.layout.radiograph
-        image = (self._finding if caption.finding else self._other).copy()
+        image = Image.new("RGB", self.layout.size, BACKGROUND)
+        image.paste(_legend(self.layout, caption.finding), (0, box.y + box.height))
         paint(image, (box.x, box.y), self.radiograph, heatmap)
-        draw(image, caption_lines(caption, self.layout))
+        lines = caption_lines(caption, self.layout)
+        draw(image, [*lines, scale_line(self.layout, self.scale)])
         return Picture(image, box)
 
-    @cached_property
-    def _finding(self) -> Image.Image:
-        return self._blank(finding=True)
 
-    @cached_property
-    def _other(self) -> Image.Image:
-        return self._blank(finding=False)
+@lru_cache(maxsize=8)
+def _legend(layout: Layout, finding: bool) -> Image.Image:
+    """Draw the strip below the radiograph, which all findings, or all other labels, have in common.
 
-    def _blank(self, *, finding: bool) -> Image.Image:
-        """Draw what the pictures of findings, or of all other labels, have in common."""
-        image = Image.new("RGB", self.layout.size, BACKGROUND)
-        bar = self.layout.bar
-        image.paste(colour_bar(self.layout, ceiling(finding)), (bar.x, bar.y))
-        draw(image, legend_lines(self.layout, self.scale, finding))
-        return image
+    Images of one detector share their layout, so it is drawn once for many of them.
+    """
+    image = Image.new("RGB", layout.size, BACKGROUND)
+    image.paste(colour_bar(layout, ceiling(finding)), (layout.bar.x, layout.bar.y))
+    draw(image, legend_lines(layout, finding))
+    return image.crop((0, layout.radiograph.y + layout.radiograph.height, *layout.size))

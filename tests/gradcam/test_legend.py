@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gradcam import wording
-from gradcam.legend import colour_bar, legend_lines
+from gradcam.legend import colour_bar, legend_lines, scale_line
 from gradcam.plan import plan
 from gradcam.wording import Wording
 
@@ -22,11 +22,11 @@ LAYOUT = plan(
 def test_the_legend_tells_what_colours_mean_and_how_far_to_trust_them(
     finding: bool, sentence: str
 ) -> None:
-    lines = legend_lines(LAYOUT, 4.24, finding)
+    lines = [scale_line(LAYOUT, 4.24), *legend_lines(LAYOUT, finding)]
 
     assert [(line.text, line.size) for line in lines] == [
-        ("0", 20),
         ("4.2", 20),
+        ("0", 20),
         (sentence, 20),
         ("Not for clinical use", 40),
         ("Weights are untrained.", 20),

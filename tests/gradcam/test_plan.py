@@ -6,7 +6,7 @@ import pytest
 
 from gradcam.annotate import caption_lines
 from gradcam.layout import Layout
-from gradcam.legend import legend_lines
+from gradcam.legend import legend_lines, scale_line
 from gradcam.plan import FONT_SIZES, NARROWEST, SHARE, SMALLEST_LIMIT, STRIPS, plan
 from gradcam.text import Line
 from gradcam.wording import Caption, Wording
@@ -40,7 +40,8 @@ def lines(layout: Layout, wording: Wording) -> list[list[Line]]:
     return [
         [
             *caption_lines(Caption(label, probability, 0.5, finding), layout),
-            *legend_lines(layout, scale, finding),
+            scale_line(layout, scale),
+            *legend_lines(layout, finding),
         ]
         for label in wording.labels
         for probability, finding, scale in [(0.99999, True, 1.0), (0.49996, False, 9999.0)]

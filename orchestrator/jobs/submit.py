@@ -49,7 +49,7 @@ class Submission:
     def digest(self) -> str:
         """Return a digest of all that makes two submissions the same."""
         found = hashlib.sha256(
-            f"{self.kind}\n{self.callback}\n{dump_options(self.options)}\n".encode()
+            f"{self.kind}\n{self.is_batch}\n{self.callback}\n{dump_options(self.options)}\n".encode()
         )
         for upload in self.uploads:
             found.update(f"{len(upload)}\n".encode())

@@ -90,7 +90,7 @@ def _operation(route: Route, method: str, operation: Operation, schemas: Schemas
     described: Schema = {
         "operationId": operation_id(method, route.path),
         "tags": [operation.tag],
-        "summary": summary.removesuffix("."),
+        "summary": summary.removesuffix(".").replace("``", ""),
         "parameters": _parameters(route.path, operation),
         "responses": _responses(operation, schemas),
     }

@@ -17,7 +17,6 @@ from orchestrator.routes.bodies import IMAGE_FIELD
 from orchestrator.routes.forms import FILE_FIELD
 from orchestrator.routes.kinds import Parameter, Text
 from orchestrator.routes.parameters import OPTIONS
-from orchestrator.routes.queries import DAYS, END, FORMAT, MODEL, START, VERSION, WEEKS
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -52,6 +51,15 @@ _BATCH_ZIP: Final = {
 }
 _PICTURE: Final = {"type": "string", "format": "binary"}
 _TEXT: Final = {"type": "string"}
+_EVENT: Final = {
+    "type": "object",
+    "description": "One event.",
+    "properties": {
+        "event": {"enum": ["task", "error"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["event", "data"],
+}
 
 _FORM: Final = (
     errors.MalformedBodyError,
@@ -142,10 +150,10 @@ _ACCEPTED_BATCH: Final = Answer(
 )
 
 
-def _statistics(answer: type, *query: Parameter[Any]) -> Operation:
+def _statistics(answer: type, query: tuple[Parameter[Any], ...]) -> Operation:
     return Operation(
         tag="Statistics",
-        query=(*query, MODEL, VERSION, FORMAT),
+        query=query,
         answers=(
             Answer(
                 text="The figures, as JSON, CSV or SVG.",
@@ -276,7 +284,7 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
         answers=(
             Answer(
                 text="Server-sent events, until the task is done.",
-                content={"text/event-stream": _TEXT},
+                content={"text/event-stream": _EVENT},
                 headers=("Cache-Control",),
             ),
         ),
@@ -311,9 +319,9 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
         ),
         errors=_DESK,
     ),
-    stats.summary: _statistics(types.SummaryAnswer),
-    stats.weekly: _statistics(types.WeeklyAnswer, WEEKS),
-    stats.daily: _statistics(types.DailyAnswer, START, END, DAYS),
+    stats.summary: _statistics(types.SummaryAnswer, stats.SUMMARY.parameters),
+    stats.weekly: _statistics(types.WeeklyAnswer, stats.WEEKLY.parameters),
+    stats.daily: _statistics(types.DailyAnswer, stats.DAILY.parameters),
     health.health: _health(types.HealthAnswer, "The process answers."),
     health.health_model: _health(
         types.ModelHealthAnswer, "The model server answers.", *_MODEL, errors.BusyError

@@ -1,7 +1,7 @@
 """Say once what a parameter takes: the same bounds refuse values and stand in the API's description."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
@@ -74,6 +74,17 @@ class Parameter(Generic[_T]):
             raise ParameterError(
                 f"{self.name}: expected {self.kind.expected}, got {_shown(value)}"
             ) from err
+
+
+def refuse_unknown(fields: Iterable[str], known: Sequence[Parameter[Any]]) -> None:
+    """Refuse parameters that would be overlooked: a misspelt filter must not answer unfiltered figures.
+
+    Raises:
+        ParameterError: A name is none of the known.
+    """
+    names = [parameter.name for parameter in known]
+    if not set(fields) <= set(names):
+        raise ParameterError(f"expected no parameters but {', '.join(names)}, got another one")
 
 
 def _shown(value: Any) -> str:
@@ -220,7 +231,6 @@ class Text:
     """Take a text; further rules are the reader's."""
 
     expected: str = "text"
-    keywords: Mapping[str, Any] = field(default_factory=dict)
 
     def read(self, value: Any) -> str:
         """Return the text."""
@@ -230,4 +240,4 @@ class Text:
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of what is taken."""
-        return {"type": "string", **self.keywords}
+        return {"type": "string"}

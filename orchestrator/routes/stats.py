@@ -11,35 +11,49 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from orchestrator.routes.kinds import Parameter, refuse_unknown
 from orchestrator.routes.negotiation import negotiate
 from orchestrator.routes.periods import daily_period
-from orchestrator.routes.queries import FORMAT, FORMATS, MODEL, VERSION, WEEKS
+from orchestrator.routes.queries import (
+    DAYS,
+    END,
+    FORMAT,
+    FORMATS,
+    MODEL,
+    START,
+    VERSION,
+    WEEKS,
+)
 from orchestrator.services import services
 from orchestrator.stats import plot, table
 from orchestrator.stats.figures import ModelFilter, Series, series
 from orchestrator.stats.periods import Period, each_day, last_days, last_weeks
 from orchestrator.stats.statistics import Statistics
 
+_COMMON = (MODEL, VERSION, FORMAT)
 _HEADERS = {"Vary": "Accept", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
 
 
 @dataclass(frozen=True)
 class _View:
-    """How one of the paths shows a series."""
+    """What one of the paths takes, and how it shows a series."""
 
     name: str
+    parameters: tuple[Parameter[Any], ...]
     as_json: Callable[[Series], Mapping[str, Any]]
     as_svg: Callable[[Series], str]
 
 
-_SUMMARY = _View("summary", table.summary_as_json, plot.plot_summary)
-_WEEKLY = _View(
+SUMMARY = _View("summary", _COMMON, table.summary_as_json, plot.plot_summary)
+WEEKLY = _View(
     "weekly",
+    (WEEKS, *_COMMON),
     table.weekly_as_json,
     partial(plot.plot_series, title="Positives by week"),
 )
-_DAILY = _View(
+DAILY = _View(
     "daily",
+    (START, END, DAYS, *_COMMON),
     table.daily_as_json,
     partial(plot.plot_series, title="Positives by day"),
 )
@@ -49,23 +63,24 @@ async def summary(request: Request) -> Response:
     """Answer counts and means over all days that are kept."""
     statistics = services(request).statistics
     period = last_days(statistics.retention, statistics.today)
-    return await _answer(request, _SUMMARY, (period,))
+    return await _answer(request, SUMMARY, (period,))
 
 
 async def weekly(request: Request) -> Response:
     """Answer counts and means per ISO week, the present one last."""
     count = WEEKS.read(request.query_params)
-    return await _answer(request, _WEEKLY, last_weeks(count, services(request).statistics.today))
+    return await _answer(request, WEEKLY, last_weeks(count, services(request).statistics.today))
 
 
 async def daily(request: Request) -> Response:
     """Answer counts and means per UTC day."""
     period = daily_period(request.query_params, services(request).statistics.today)
-    return await _answer(request, _DAILY, each_day(period))
+    return await _answer(request, DAILY, each_day(period))
 
 
 async def _answer(request: Request, view: _View, periods: Sequence[Period]) -> Response:
     here = services(request)
+    refuse_unknown(request.query_params, view.parameters)
     media_type = _media_type(request)
     models = _models(request.query_params)
     found = await anyio.to_thread.run_sync(partial(_read, here.statistics, periods, models))

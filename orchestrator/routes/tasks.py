@@ -29,7 +29,7 @@ POLL_AGAIN: Final = "1"
 
 CALLBACK_URL: Final = Parameter(
     "callback_url",
-    Text(keywords={"format": "uri"}),
+    Text(),
     "Address that is called once the task is done; its host must be one of `CALLBACK_HOSTS`.",
     "",
 )

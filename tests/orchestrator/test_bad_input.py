@@ -163,6 +163,15 @@ def test_unknown_paths_and_wrong_methods_are_problems_too(api: httpx.Client) -> 
     response = api.get("/densenet_predict")
     assert_problem(response, 405, "method_not_allowed")
     assert response.headers["allow"] == "POST"
+    response = api.put("/tasks/0f8fad5b-d9cb-469f-a165-70867728950e")
+    assert response.headers["allow"] == "DELETE, GET, HEAD"
+
+
+def test_a_file_in_the_place_of_a_parameter_is_refused_without_its_name(api: httpx.Client) -> None:
+    files = {"font_size": ("DOE^JANE.png", b"8")}
+    response = api.post("/densenet_predict", files=files)
+    assert_problem(response, 422, "invalid_parameter")
+    assert "DOE" not in response.text
 
 
 def test_a_sound_image_finds_the_model_away_within_its_deadline(api: httpx.Client) -> None:

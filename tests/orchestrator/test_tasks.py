@@ -250,6 +250,8 @@ def test_an_idempotency_key_makes_a_repetition_the_same_task(idle: httpx.Client)
     assert first.json()["task_id"] == again.json()["task_id"]
     other = post(b"another image")
     assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
+    batch = idle.post("/async/batch", files={"file": IMAGE}, headers=headers)
+    assert (batch.status_code, batch.json()["code"]) == (409, "idempotency_conflict")
     idle.delete(first.json()["status_url"])
     long = {"Idempotency-Key": "x" * 256}
     refused = idle.post("/async/densenet_predict", files={"file": IMAGE}, headers=long)

@@ -74,7 +74,7 @@ def _measure(stack: Stack) -> list[Figure]:
     figures.append(
         Figure(
             "memory of a worker and its work-horse, shared pages counted once",
-            _megabytes(stack),
+            worker_megabytes(stack),
             "MB",
             bound=MEMORY_BOUND,
         )
@@ -84,11 +84,11 @@ def _measure(stack: Stack) -> list[Figure]:
 
 def _round(stack: Stack, radiographs: list[bytes]) -> dict[str, float]:
     """Time the bare model, then how fast a full queue is worked off."""
-    bare = _bare(stack.model_target)
+    bare, _ = bare_rate(stack.model_target)
     uploads = [radiographs[number % len(radiographs)] for number in range(JOBS)]
     for worker in stack.workers:
         worker.running.send_signal(signal.SIGSTOP)
-    tasks = stack.submit(uploads, **OPTIONS)
+    tasks = stack.submit(uploads, threads=8, **OPTIONS)
     begin = time.time()
     for worker in stack.workers:
         worker.running.send_signal(signal.SIGCONT)
@@ -106,8 +106,8 @@ def _round(stack: Stack, radiographs: list[bytes]) -> dict[str, float]:
     return found | {"storing": statistics.median(rest)}
 
 
-def _bare(target: str) -> float:
-    """Return images per second of the model server alone: batches of eight, two callers."""
+def bare_rate(target: str) -> tuple[float, float]:
+    """Return images per second of the model server alone, and for how long: batches of eight, two callers."""
     pixels = np.random.default_rng(0).integers(0, 256, (BATCH, 224, 224, 1), np.uint8)
     spec = wire.ModelSpec(name=MODEL_NAME, signature_name=SIGNATURE_GRADCAM)
     request = wire.PredictRequest(model_spec=spec, inputs={INPUT_IMAGE: tensors.encode(pixels)})
@@ -129,21 +129,20 @@ def _bare(target: str) -> float:
 
         with ThreadPoolExecutor(2) as pool:
             images = sum(pool.map(ask, range(2)))
-        return images / (time.perf_counter() - begin)
+        seconds = time.perf_counter() - begin
+        return images / seconds, seconds
 
 
-def _megabytes(stack: Stack) -> float:
+def worker_megabytes(stack: Stack) -> float:
     """Return the most that a worker holds, in proportional set size: worker and horse share most pages."""
-    return (
-        max(
-            sum(
-                process.memory_full_info().pss
-                for process in [psutil.Process(worker.running.pid), *worker.horses()]
-            )
-            for worker in stack.workers
+    held = [
+        sum(
+            process.memory_full_info().pss
+            for process in [psutil.Process(worker.running.pid), *worker.horses()]
         )
-        / 1e6
-    )
+        for worker in stack.workers
+    ]
+    return float(max(held)) / 1e6
 
 
 def _answers(stack: Stack, radiographs: list[bytes]) -> list[Figure]:

@@ -1,0 +1,107 @@
+"""Measure what a job costs each part: processor time is counted, so a busy machine matters little."""
+
+import io
+import platform
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+import serving
+from benchmarks.capacity.costs import Costs
+from benchmarks.jobs import bare_rate, worker_megabytes
+from tests.support.images import nih_files
+from tests.support.workers import Stack, running_stack
+
+JOBS = 120
+WORKERS = 4
+LABELS = ("Mass", "Edema", "Effusion", "Nodule", "Hernia")
+
+
+def measure() -> Costs:
+    """Run the service on an untrained DenseNet121, once without overlays and once with five."""
+    uploads = [path.read_bytes() for path in nih_files()]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        export = ["export", "--untrained", "--output", str(folder / "densenet")]
+        subprocess.run([sys.executable, "-m", "orchestrator", *export], check=True)
+        config = Path(serving.__file__).parent / "batching.config"
+        flags = (
+            *("--enable_batching=true", f"--batching_parameters_file={config}"),
+            "--tensorflow_intra_op_parallelism=1",
+        )
+        with running_stack(
+            folder / "stack", folder / "densenet", WORKERS, flags, LOG_LEVEL="warning"
+        ) as stack:
+            stack.wait(stack.submit(uploads * WORKERS, heatmaps=",".join(LABELS)))
+            none, small = _round(stack, uploads, "none")
+            five, large = _round(stack, uploads, ",".join(LABELS))
+            before = _seconds([psutil.Process(stack.model.running.pid)])
+            rate, seconds = bare_rate(stack.model_target)
+            model = _seconds([psutil.Process(stack.model.running.pid)]) - before
+            return Costs(
+                processor=_processor(),
+                model=1000 * model / (rate * seconds),
+                worker=none["workers"],
+                overlay=(five["workers"] - none["workers"]) / len(LABELS),
+                api=five["api"],
+                redis=five["redis"],
+                upload_bytes=statistics.mean(map(len, uploads)),
+                report_bytes=small,
+                overlay_bytes=(large - small) / len(LABELS),
+                worker_memory=1e6 * worker_megabytes(stack),
+            )
+
+
+def _round(stack: Stack, uploads: Sequence[bytes], heatmaps: str) -> tuple[dict[str, float], float]:
+    """Return each part's milliseconds of a core per job, from submission to result, and a result's mean size."""
+    before = {part: _seconds(processes) for part, processes in _parts(stack).items()}
+    for worker in stack.workers:
+        worker.running.send_signal(signal.SIGSTOP)
+    tasks = stack.submit(
+        [uploads[number % len(uploads)] for number in range(JOBS)],
+        heatmaps=heatmaps,
+        max_size="1024",
+    )
+    for worker in stack.workers:
+        worker.running.send_signal(signal.SIGCONT)
+    stack.wait(tasks, pause=1.0)
+    results = [stack.client.get(f"/tasks/{task}/result").content for task in tasks]
+    for result in results:
+        with zipfile.ZipFile(io.BytesIO(result)) as archive:
+            assert "report.json" in archive.namelist()
+    parts = _parts(stack)
+    return (
+        {part: 1000 * (_seconds(parts[part]) - before[part]) / JOBS for part in before},
+        statistics.mean(map(len, results)),
+    )
+
+
+def _parts(stack: Stack) -> dict[str, list[psutil.Process]]:
+    assert stack.redis.process is not None
+    return {
+        "api": [psutil.Process(stack.api.running.pid)],
+        "redis": [psutil.Process(stack.redis.process.pid)],
+        "workers": [
+            process
+            for worker in stack.workers
+            for process in (psutil.Process(worker.running.pid), *worker.horses())
+        ],
+    }
+
+
+def _seconds(processes: Sequence[psutil.Process]) -> float:
+    times = [process.cpu_times() for process in processes]
+    return float(sum(each.user + each.system for each in times))
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

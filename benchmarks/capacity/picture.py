@@ -8,7 +8,7 @@ from benchmarks.capacity.plan import Plan
 
 _COLOURS: Final = {"model": "#2f6f9f", "workers": "#d08b2c", "API": "#6b9f3b", "Redis": "#a8480f"}
 _WIDTH: Final = 760
-_LEFT: Final = 190
+_LEFT: Final = 230
 _BAR: Final = 26
 _ROW: Final = 46
 _TOP: Final = 86
@@ -44,7 +44,7 @@ def _per_ten(plan: Plan) -> float:
 def _bar(plan: Plan, y: int, scale: float) -> list[str]:
     kind = "GPU" if plan.accelerator else "CPU"
     shapes = [f'<text x="16" y="{y + 12}">{plan.rate:g} images/s, {kind}</text>']
-    needs = f"{plan.model_servers} model servers, {plan.workers} workers"
+    needs = f"{_count(plan.model_servers, 'model server')}, {_count(plan.workers, 'worker')}"
     shapes.append(f'<text class="small" x="16" y="{y + 28}">{escape(needs)}</text>')
     x = float(_LEFT)
     for part, colour in _COLOURS.items():
@@ -56,3 +56,7 @@ def _bar(plan: Plan, y: int, scale: float) -> list[str]:
         )
         x += width
     return shapes
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -17,7 +17,7 @@ from orchestrator.errors import (
     RequestError,
     ServiceError,
 )
-from orchestrator.request_id import request_id
+from orchestrator.request_id import HEADER, request_id
 
 _log = logging.getLogger(__name__)
 
@@ -73,9 +73,11 @@ def _translate(error: HTTPException) -> ServiceError:
 
 def _unexpected(request: Request, _: Exception) -> JSONResponse:
     """Answer a defect with a generic text; Starlette re-raises it for the log."""
-    return problem(
-        request, ServiceError("an error of ours; quote the request id when you report it")
-    )
+    error = ServiceError("an error of ours; quote the request id when you report it")
+    response = problem(request, error)
+    # Starlette calls this outside of the middleware that adds the header to every other answer
+    response.headers[HEADER] = request_id(request.scope)
+    return response
 
 
 def _client_gone(_: Request, __: Exception) -> Response:

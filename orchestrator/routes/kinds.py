@@ -139,7 +139,7 @@ class Size:
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of what is taken."""
         number = WholeNumber(self.low, self.high).schema()
-        return {"anyOf": [number, {"const": _ORIGINAL}]}
+        return {"anyOf": [number, {"type": "string", "const": _ORIGINAL}]}
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, TypedDict
 
 import anyio
 import anyio.to_thread
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from orchestrator.body_limit import BodyLimitMiddleware
-from orchestrator.jobs.metrics import QueueCollector
+from orchestrator.jobs.metrics import QueueCollector, QueueLimits
 from orchestrator.jobs.wiring import create_caretakers, create_desk
 from orchestrator.model_client import open_model
 from orchestrator.openapi.document import describe
@@ -30,16 +31,22 @@ from orchestrator.routes import (
     stats,
     tasks,
 )
-from orchestrator.services import BoundedThreads, Services
+from orchestrator.services import BoundedThreads, Services, ThreadCollector
 from orchestrator.settings import Settings
 from orchestrator.stats.statistics import Statistics
 from orchestrator.storage.create import create_store
 from orchestrator.storage.sweeper import sweep_regularly
+from orchestrator.telemetry.metrics import Metrics
+from orchestrator.telemetry.middleware import TelemetryMiddleware
+from orchestrator.telemetry.probe import UpCollector
+from orchestrator.telemetry.telemetry import Telemetry
+from orchestrator.telemetry.tracing import open_tracer
 
 # Redis answers in a fraction of a millisecond; more threads than these would only wait for each other.
 _DESK_THREADS: Final = 16
 _DESK_QUEUE: Final = 2000
 _STREAMS: Final = 200
+_MODEL_UP: Final = ("cxr_model_up", "Whether the model server has a version available.")
 
 
 class State(TypedDict):
@@ -50,17 +57,24 @@ class State(TypedDict):
 
 def create_app(settings: Settings) -> Starlette:
     """Build the application; its clients open when it starts and close when it stops."""
+    registry = CollectorRegistry()
+    telemetry = Telemetry(Metrics(registry), open_tracer(settings, "cxr-api"))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
         store = create_store(settings)
         client = connect(settings.redis_url)
-        registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        QueueCollector(client, registry)
+        QueueCollector(client, QueueLimits(settings.queue_limit, settings.queue_bytes), registry)
         statistics = Statistics(client, settings.stats_retention_days)
         registry.register(statistics.missed)
-        model = open_model(settings, settings.model_calls)
+        model = open_model(settings, settings.model_calls, telemetry)
+        UpCollector(*_MODEL_UP, partial(health.available, model), registry)
+        pools = {
+            "analyses": BoundedThreads(settings.request_threads, settings.request_queue),
+            "health": BoundedThreads(2, 100),
+            "tasks": BoundedThreads(_DESK_THREADS, _DESK_QUEUE),
+        }
+        ThreadCollector(pools, registry)
         async with anyio.create_task_group() as background:
             background.start_soon(sweep_regularly, store)
             caretakers = create_caretakers(settings)
@@ -74,11 +88,12 @@ def create_app(settings: Settings) -> Starlette:
                         store=store,
                         desk=create_desk(settings, client, store),
                         registry=registry,
+                        telemetry=telemetry,
                         statistics=statistics,
-                        threads=BoundedThreads(settings.request_threads, settings.request_queue),
-                        health_threads=BoundedThreads(2, 100),
+                        threads=pools["analyses"],
+                        health_threads=pools["health"],
                         streams=anyio.CapacityLimiter(_STREAMS),
-                        desk_threads=BoundedThreads(_DESK_THREADS, _DESK_QUEUE),
+                        desk_threads=pools["tasks"],
                     )
                 }
             finally:
@@ -87,6 +102,7 @@ def create_app(settings: Settings) -> Starlette:
                 for caretaker in caretakers:
                     await anyio.to_thread.run_sync(caretaker.stop)
                 client.close()
+                await anyio.to_thread.run_sync(telemetry.tracer.close)
 
     app = Starlette(
         routes=[
@@ -103,6 +119,7 @@ def create_app(settings: Settings) -> Starlette:
         ],
         middleware=[
             Middleware(RequestIdMiddleware),
+            Middleware(TelemetryMiddleware, telemetry=telemetry),
             Middleware(
                 BodyLimitMiddleware,
                 max_bytes=settings.max_upload_bytes,

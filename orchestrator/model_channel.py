@@ -11,6 +11,7 @@ import grpc
 
 from orchestrator import grpc_errors
 from orchestrator import wire_pb2 as wire
+from orchestrator.telemetry.trace import traceparent
 
 CONNECT_SECONDS: Final = 2.0
 RECONNECT_SECONDS: Final = 1.0
@@ -72,7 +73,7 @@ class ModelChannel:
         """Run a signature, or raise what `grpc_errors` makes of the failure."""
         stub = self._open()
         try:
-            return stub.predict(request, timeout=timeout)
+            return stub.predict(request, timeout=timeout, metadata=_metadata())
         except grpc.RpcError as err:
             raise self._failed(stub, err) from err
 
@@ -138,3 +139,9 @@ class ModelChannel:
                 if self._stub is stub:  # dropped, not closed: others may still be waiting on it
                     self._stub = None
         return grpc_errors.translate(error)
+
+
+def _metadata() -> tuple[tuple[str, str], ...]:
+    """Return what ties a call to the span it belongs to (https://www.w3.org/TR/trace-context/)."""
+    parent = traceparent()
+    return (("traceparent", parent),) if parent else ()

@@ -14,6 +14,7 @@ from orchestrator import wire_pb2 as wire
 from orchestrator.errors import ModelContractError, ModelUnavailableError
 from orchestrator.model_channel import ModelChannel
 from orchestrator.settings import Settings
+from orchestrator.telemetry.telemetry import NO_TELEMETRY, Telemetry
 from orchestrator.thresholds import ThresholdSet, read_thresholds
 from serving import contract
 from serving.contract import ModelCard
@@ -83,6 +84,7 @@ class ModelClient:
         queue_timeout: Seconds to wait for one of those places.
         thresholds: A calibrated set to use in place of the card's thresholds; refused with
             ModelContractError for a card that it was not made for.
+        telemetry: Is told of every call.
     """
 
     def __init__(
@@ -94,11 +96,13 @@ class ModelClient:
         max_in_flight: int = 16,
         queue_timeout: float = 1.0,
         thresholds: ThresholdSet | None = None,
+        telemetry: Telemetry = NO_TELEMETRY,
     ) -> None:
         self.name = name
         self._deadline = deadline
         self._queue_timeout = queue_timeout
         self._thresholds = thresholds
+        self._telemetry = telemetry
         self._places = threading.BoundedSemaphore(max_in_flight)
         self._channel = ModelChannel(target, deadline=deadline)
         self._described: dict[int | None, tuple[float, Servable]] = {}
@@ -187,6 +191,9 @@ class ModelClient:
         except contract.ContractError as err:
             raise grpc_errors.unexpected("its model card can't be read") from err
         servable = self._servable(response.model_spec.version.value, card)
+        if version is None:
+            told = self._telemetry.model_served
+            told(card.name, servable.version, card.digest, servable.calibration)
         for key in {version, servable.version}:
             self._described[key] = (time.monotonic(), servable)
         return servable
@@ -229,10 +236,13 @@ class ModelClient:
             model_spec=spec,
             inputs={name: tensors.encode(array) for name, array in inputs.items()},
         )
-        return self._channel.predict(request, timeout=remaining)
+        with self._telemetry.model_call(spec.signature_name):
+            return self._channel.predict(request, timeout=remaining)
 
 
-def open_model(settings: Settings, max_in_flight: int) -> ModelClient:
+def open_model(
+    settings: Settings, max_in_flight: int, telemetry: Telemetry = NO_TELEMETRY
+) -> ModelClient:
     """Return a client of the model that the settings name, with its calibrated thresholds if there are any."""
     return ModelClient(
         settings.model_server,
@@ -240,6 +250,7 @@ def open_model(settings: Settings, max_in_flight: int) -> ModelClient:
         deadline=settings.model_timeout,
         max_in_flight=max_in_flight,
         thresholds=None if settings.thresholds is None else read_thresholds(settings.thresholds),
+        telemetry=telemetry,
     )
 
 

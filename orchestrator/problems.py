@@ -18,6 +18,7 @@ from orchestrator.errors import (
     ServiceError,
 )
 from orchestrator.request_id import HEADER, request_id
+from orchestrator.telemetry.middleware import tell_problem
 
 _log = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ _CLIENT_CLOSED_REQUEST: Final = 499  # as nginx has it; it is seen in the log on
 
 def problem(request: Request, error: ServiceError) -> JSONResponse:
     """Write one error as ``application/problem+json``."""
+    tell_problem(request.scope, error.code)
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     content: ProblemAnswer = {
         "type": "about:blank",

@@ -9,6 +9,8 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestrator.telemetry.middleware import route_template
+
 HEADER: Final = "X-Request-ID"
 
 # Only random identifiers are taken over: free text in this header could carry a patient's name into the log.
@@ -71,10 +73,3 @@ class RequestIdMiddleware:
                     "duration_ms": round(1000 * (time.perf_counter() - begin), 1),
                 },
             )
-
-
-def route_template(scope: Scope) -> str:
-    """Return the path template that matched, or ``unmatched``: a raw path may hold anything."""
-    route = scope.get("route")
-    template: str = getattr(route, "path", "unmatched")
-    return template

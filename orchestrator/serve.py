@@ -7,6 +7,7 @@ from orchestrator import logs
 from orchestrator.app import create_app
 from orchestrator.memory import keep_freed_memory
 from orchestrator.settings import Settings, SettingsError
+from orchestrator.telemetry.tracing import check_tracing
 from orchestrator.thresholds import ThresholdsError, read_thresholds
 
 
@@ -14,6 +15,7 @@ def read_settings() -> Settings:
     """Read the settings from the environment, or stop the command with the sentence that says what is wrong."""
     try:
         settings = Settings.from_environment()
+        check_tracing(settings)
         if settings.thresholds is not None:
             read_thresholds(settings.thresholds)
     except SettingsError as err:

@@ -95,6 +95,18 @@ class Settings:
         "info", _choice("debug", "info", "warning", "error"), "Least severe level that is logged."
     )
 
+    metrics_host: str = _setting("127.0.0.1", str, "Address a worker answers Prometheus on.")
+    metrics_port: int | None = _setting(
+        None,
+        _integer(1, 65535),
+        "Port a worker answers Prometheus on; none if unset. `cxr up` counts on from it, one for each worker.",
+    )
+    otel_exporter_otlp_endpoint: str | None = _setting(
+        None,
+        _base_url,
+        "Collector that traces are sent to, as OTLP over HTTP, such as http://127.0.0.1:4318; none are made if unset.",
+    )
+
     model_name: str = _setting(MODEL_NAME, str, "Name of the model on the model server.")
     model_server: str = _setting(
         "127.0.0.1:8500", _address, "HOST:PORT of the model server's gRPC interface."

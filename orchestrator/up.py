@@ -93,11 +93,18 @@ def _children(settings: Settings, port: int, folder: Path) -> list[Child]:
         data.mkdir(mode=0o700, exist_ok=True)
         children.append(Child("redis", embedded_redis.server_command(data, redis_port)))
     workers = [
-        Child(f"worker-{number}", [*cxr, "worker"], shared)
+        Child(f"worker-{number}", [*cxr, "worker"], shared | _metrics_port(settings, number))
         for number in range(1, settings.workers + 1)
     ]
     api = Child("api", [*cxr, "serve"], shared | {"PORT": str(port)})
     return [*children, *workers, *_dashboard(settings, [*cxr, "dashboard"], shared), api]
+
+
+def _metrics_port(settings: Settings, number: int) -> dict[str, str]:
+    """Return a port for the figures of one worker: they can't share one."""
+    if settings.metrics_port is None:
+        return {}
+    return {"METRICS_PORT": str(settings.metrics_port + number - 1)}
 
 
 def _embeds_redis(settings: Settings) -> bool:

@@ -3,10 +3,10 @@
 import logging
 import signal
 import time
-from functools import partial
 from typing import Final
 
 import click
+from prometheus_client import CollectorRegistry
 
 from orchestrator import logs
 from orchestrator.jobs.horse import TaskWorker
@@ -15,7 +15,14 @@ from orchestrator.jobs.run import furnish
 from orchestrator.jobs.wiring import create_caretakers, create_ledger, create_workshop
 from orchestrator.redis_client import connect
 from orchestrator.serve import read_settings
-from orchestrator.settings import Settings
+from orchestrator.settings import Settings, SettingsError
+from orchestrator.telemetry.metrics import Metrics
+from orchestrator.telemetry.port import open_port
+from orchestrator.telemetry.recorder import SILENT
+from orchestrator.telemetry.relay import Relay
+from orchestrator.telemetry.telemetry import Telemetry
+from orchestrator.telemetry.trace import NO_TRACER, Tracer
+from orchestrator.telemetry.tracing import open_tracer
 
 _log = logging.getLogger(__name__)
 
@@ -29,17 +36,24 @@ def worker() -> None:
     logs.configure(settings.log_level)
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
     logging.getLogger("rq.job").setLevel(logging.WARNING)
+    registry = CollectorRegistry()
+    relay = Relay(Metrics(registry))
+    relay.start()
+    try:
+        open_port(settings, registry)
+    except SettingsError as err:
+        raise click.ClickException(str(err)) from err
     caretakers = create_caretakers(settings)
     for caretaker in caretakers:
         caretaker.start()
     try:
-        _work(settings)
+        _work(settings, relay)
     finally:
         for caretaker in caretakers:
             caretaker.stop()
 
 
-def _work(settings: Settings) -> None:
+def _work(settings: Settings, relay: Relay) -> None:
     """Run workers one after the other: RQ's ends when Redis is away for long, this goes on until a signal."""
     stopping = False
 
@@ -48,7 +62,7 @@ def _work(settings: Settings) -> None:
         stopping = True
 
     while not stopping:
-        asked = _one(settings)
+        asked = _one(settings, relay)
         for number in (signal.SIGINT, signal.SIGTERM):  # RQ's worker has taken them
             signal.signal(number, stop)
         stopping = asked or stopping
@@ -56,19 +70,36 @@ def _work(settings: Settings) -> None:
             time.sleep(_PAUSE_SECONDS)
 
 
-def _one(settings: Settings) -> bool:
+def _one(settings: Settings, relay: Relay) -> bool:
     """Run one worker to its end; return whether it was asked to end."""
     current: TaskWorker | None = None
     try:
         ledger = create_ledger(settings, connect(settings.redis_url))
         queue = open_queue(connect(settings.redis_url))
-        current = TaskWorker(queue, ledger, partial(_prepare, settings))
+        horse = _Horse(settings, relay)
+        current = TaskWorker(queue, ledger, horse.prepare, horse.farewell)
         current.work(logging_level="WARNING")
     except Exception as err:  # noqa: BLE001 - this loop is the outermost of its process
         _log.warning("worker starts again", extra={"error": type(err).__name__})
     return current is not None and current.was_asked_to_stop
 
 
-def _prepare(settings: Settings) -> None:
-    """Furnish the work-horse: its connections are its own."""
-    furnish(create_workshop(settings, connect(settings.redis_url)))
+class _Horse:
+    """What is done in a work-horse before its first job and after its last; its connections are its own."""
+
+    def __init__(self, settings: Settings, relay: Relay) -> None:
+        self._settings = settings
+        self._relay = relay
+        self._tracer: Tracer = NO_TRACER
+
+    def prepare(self) -> None:
+        """Furnish it; what it measures its worker keeps."""
+        self._tracer = open_tracer(self._settings, "cxr-worker")
+        recorder = SILENT if self._settings.metrics_port is None else self._relay
+        telemetry = Telemetry(recorder, self._tracer)
+        client = connect(self._settings.redis_url)
+        furnish(create_workshop(self._settings, client, telemetry))
+
+    def farewell(self) -> None:
+        """Send the spans that were not sent yet."""
+        self._tracer.close()

@@ -58,6 +58,7 @@ class TaskWorker(Worker):
         queue: The queue of tasks.
         ledger: Where leases are renewed and crashes counted; used by the parent only.
         prepare: Called once in each new horse, before its first job.
+        farewell: Called in each horse that ends of itself, after its last job.
     """
 
     death_penalty_class = _JobDeadline
@@ -66,7 +67,13 @@ class TaskWorker(Worker):
     log_result_lifespan = False
     max_connection_wait_time = 2.0
 
-    def __init__(self, queue: TaskQueue, ledger: Ledger, prepare: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        queue: TaskQueue,
+        ledger: Ledger,
+        prepare: Callable[[], None],
+        farewell: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(
             [queue],
             connection=queue.connection,
@@ -77,6 +84,7 @@ class TaskWorker(Worker):
         )
         self._ledger = ledger
         self._prepare = prepare
+        self._farewell = farewell
         self._horse = self._orders = self._answers = -1
         self._jobs_left = 0
 
@@ -215,6 +223,7 @@ class TaskWorker(Worker):
                 for line in lines:
                     self._do(*line.split())
                     os.write(answers, b".")
+            self._farewell()
         except BaseException:  # nothing of the parent may be run in its child
             self.log.exception("work-horse failed")
             os._exit(1)

@@ -1,16 +1,23 @@
-"""Show queue and workers to Prometheus: a collector that looks when it is asked."""
+"""Show queue, workers and Redis to Prometheus: a collector that looks when it is asked.
+
+What it gives is of the one Redis, whichever API process is asked: figures of several must not be added up.
+"""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import redis
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from orchestrator.errors import RedisUnavailableError
+from orchestrator.jobs import keys
 from orchestrator.jobs.overview import Overview, look
+from orchestrator.redis_client import text, translated
 
+_UP: Final = ("cxr_redis_up", "Whether Redis answers.")
 _GAUGES: Final = {
     "workers": ("cxr_workers", "Workers that live."),
     "busy": ("cxr_workers_busy", "Workers that have a task."),
@@ -24,34 +31,90 @@ _GAUGES: Final = {
     ),
     "held_bytes": ("cxr_tasks_held_bytes", "Bytes of uploads and results."),
 }
+_LIMITS: Final = {
+    "tasks": ("cxr_tasks_waiting_limit", "Tasks that may wait."),
+    "bytes": ("cxr_tasks_held_limit_bytes", "Bytes of uploads and results that may be kept."),
+}
+_MEMORY: Final = {
+    "used_memory": ("cxr_redis_memory_used_bytes", "Memory that Redis has taken for its data."),
+    "maxmemory": (
+        "cxr_redis_memory_limit_bytes",
+        "Memory that Redis may take for its data; 0 if it has no limit.",
+    ),
+}
+# What the scripts count, by the part before the colon; the part behind it is a code.
+_OUTCOMES: Final = {
+    "accepted": ("cxr_tasks_accepted", "Tasks that were accepted.", []),
+    "succeeded": ("cxr_tasks_succeeded", "Tasks that ended in a result.", []),
+    "failed": ("cxr_tasks_ended_in_error", "Tasks that ended in an error, by its code.", ["code"]),
+    "retried": ("cxr_tasks_retried", "Tries that are to be repeated, by their error.", ["code"]),
+    "rescued": ("cxr_tasks_rescued", "Tasks put back as their worker was gone.", []),
+}
+
+
+@dataclass(frozen=True)
+class QueueLimits:
+    """How much the queue may hold: tasks, and bytes of uploads and results."""
+
+    tasks: int
+    bytes: int
 
 
 class QueueCollector(Collector):
     """Give the figures of the moment; without Redis only that it is away."""
 
-    def __init__(self, client: "redis.Redis", registry: CollectorRegistry) -> None:
+    def __init__(
+        self, client: "redis.Redis", limits: QueueLimits, registry: CollectorRegistry
+    ) -> None:
         self._client = client
+        self._limits = limits
         registry.register(self)
 
-    def describe(self) -> list[GaugeMetricFamily]:
+    def describe(self) -> list[Metric]:
         """Name the figures without asking Redis."""
-        return [GaugeMetricFamily(name, text) for name, text in [*_GAUGES.values(), _UP]]
+        gauges = [*_GAUGES.values(), *_LIMITS.values(), *_MEMORY.values(), _UP]
+        return [*(GaugeMetricFamily(*each) for each in gauges), *_counters({})]
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """Look, and give what is seen."""
         try:
             seen = look(self._client)
+            outcomes, memory = _totals(self._client)
         except RedisUnavailableError:
             yield GaugeMetricFamily(*_UP, value=0)
             return
         yield GaugeMetricFamily(*_UP, value=1)
-        yield from _families(seen)
+        yield from _overview(seen)
+        for field, value in asdict(self._limits).items():
+            yield GaugeMetricFamily(*_LIMITS[field], value=value)
+        for field, (name, help_text) in _MEMORY.items():
+            yield GaugeMetricFamily(name, help_text, value=memory[field])
+        yield from _counters(outcomes)
 
 
-_UP: Final = ("cxr_redis_up", "Whether Redis answers.")
+def _totals(client: "redis.Redis") -> tuple[dict[str, int], dict[str, int]]:
+    """Return what became of tasks, and Redis' memory."""
+    with translated(), client.pipeline(transaction=False) as pipe:
+        pipe.hgetall(keys.OUTCOMES)
+        pipe.info("memory")
+        outcomes, memory = pipe.execute()
+    return {text(name): int(count) for name, count in outcomes.items()}, memory
 
 
-def _families(seen: Overview) -> Iterator[GaugeMetricFamily]:
+def _overview(seen: Overview) -> Iterator[Metric]:
     for field, value in asdict(seen).items():
-        name, text = _GAUGES[field]
-        yield GaugeMetricFamily(name, text, value=value)
+        name, help_text = _GAUGES[field]
+        yield GaugeMetricFamily(name, help_text, value=value)
+
+
+def _counters(outcomes: dict[str, int]) -> Iterator[Metric]:
+    """Give every counter; those without a code from zero on, so that the first event is seen as an increase."""
+    for kind, (name, help_text, labels) in _OUTCOMES.items():
+        family = CounterMetricFamily(name, help_text, labels=labels)
+        if not labels:
+            family.add_metric([], outcomes.get(kind, 0))
+        for what, count in outcomes.items():
+            before, colon, code = what.partition(":")
+            if colon and before == kind:
+                family.add_metric([code], count)
+        yield family

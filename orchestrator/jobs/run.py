@@ -1,8 +1,11 @@
 """The job: one task from its upload to its end."""
 
 import logging
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from rq import get_current_job
@@ -23,6 +26,7 @@ from orchestrator.pipeline import Model, analyse
 from orchestrator.stats.statistics import Statistics
 from orchestrator.storage.base import Store
 from orchestrator.study import Analysis, Report
+from orchestrator.telemetry.telemetry import NO_TELEMETRY, Stages, Telemetry
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +50,7 @@ class Workshop:
     store: Store
     max_pixels: int
     job_timeout: int
+    telemetry: Telemetry = NO_TELEMETRY
 
 
 class JobFailedError(Exception):
@@ -72,16 +77,19 @@ def run_task(task_id: str) -> str:
     task = workshop.ledger.begin(task_id)
     if task is None:
         return "nothing to do"
+    if task.attempts == 1 and task.started is not None:
+        workshop.telemetry.task_began(task.started - task.created)
     try:
         size, report = _work(workshop, task)
-        workshop.ledger.succeed(task_id, size, workshop.statistics.arguments(report))
+        if workshop.ledger.succeed(task_id, size, workshop.statistics.arguments(report)):
+            workshop.telemetry.analysed(report)
+            workshop.telemetry.task_succeeded(time.time() - task.created)
     except RequestError as err:
         raise _ended(workshop, task, err) from None
     except DependencyError as err:
         raise (_postponed if err.passes else _ended)(workshop, task, err) from None
     except JobTimeoutException:
-        late = JobTimeoutError(f"the image took longer than {workshop.job_timeout} seconds")
-        raise _postponed(workshop, task, late) from None
+        raise _postponed(workshop, task, _late(workshop)) from None
     except Exception:  # noqa: BLE001 - a defect must end the task, and not leave its caller waiting
         _log.exception("job failed", extra={"task_id": task_id})
         raise _ended(workshop, task, _DEFECT) from None
@@ -92,23 +100,41 @@ def run_task(task_id: str) -> str:
 
 def _work(workshop: Workshop, task: Task) -> tuple[int, Report]:
     """Analyse, keep the result, and return its size and the report."""
-    upload = workshop.blobs.get(upload_name(task.task_id))
-    if upload is None:
-        raise _GONE
-    analysis = analyse(
-        upload,
-        load_options(task.options),
-        workshop.model,
-        max_pixels=workshop.max_pixels,
-        analysis_id=task.analysis_id,
-        progress=lambda name: _announce(workshop, task, name),
-    )
-    workshop.ledger.stage(task.task_id, "storing")
-    return _keep(workshop, task, analysis), analysis.report
+    with _watched(workshop, task) as stages:
+        announce = partial(_announce, workshop, task, stages)
+        upload = workshop.blobs.get(upload_name(task.task_id))
+        if upload is None:
+            raise _GONE
+        analysis = analyse(
+            upload,
+            load_options(task.options),
+            workshop.model,
+            max_pixels=workshop.max_pixels,
+            analysis_id=task.analysis_id,
+            progress=announce,
+        )
+        announce("storing")
+        return _keep(workshop, task, analysis), analysis.report
 
 
-def _announce(workshop: Workshop, task: Task, stage: str) -> None:
+@contextmanager
+def _watched(workshop: Workshop, task: Task) -> Iterator[Stages]:
+    """Measure and trace the work on a task; its span belongs to the request that brought it."""
+    telemetry = workshop.telemetry
+    with (
+        telemetry.tracer.span("task", "consumer", task.traceparent) as span,
+        telemetry.analysis("task") as stages,
+    ):
+        span.add({"cxr.attempt": task.attempts})
+        try:
+            yield stages
+        except JobTimeoutException as err:
+            raise _late(workshop) from err
+
+
+def _announce(workshop: Workshop, task: Task, stages: Stages, stage: str) -> None:
     """Say what is being done; the record of a task that has begun says 'decoding' already."""
+    stages.begin(stage)
     if stage != "decoding":
         workshop.ledger.stage(task.task_id, stage)
 
@@ -117,6 +143,10 @@ def _keep(workshop: Workshop, task: Task, analysis: Analysis) -> int:
     result = workshop.results.pack(task, analysis, workshop.store)
     workshop.results.put(task, result)
     return len(result)
+
+
+def _late(workshop: Workshop) -> JobTimeoutError:
+    return JobTimeoutError(f"the image took longer than {workshop.job_timeout} seconds")
 
 
 def _ended(workshop: Workshop, task: Task, error: ServiceError) -> JobFailedError:

@@ -13,6 +13,9 @@ from orchestrator.stats.statistics import COUNT
 PRELUDE: Final = """
 local OPEN, HELD, SIZES, OUTBOX = 'cxr:open', 'cxr:held', 'cxr:held:sizes', 'cxr:outbox'
 local QUEUE, SCHEDULED = KEYS[1], KEYS[2]
+local function tally(what, times)
+  redis.call('HINCRBY', 'cxr:stats:outcomes', what, times or 1)
+end
 local function time()
   local answer = redis.call('TIME')
   return tonumber(answer[1]) + tonumber(answer[2]) / 1000000
@@ -49,6 +52,7 @@ local function finish(id, status, reason, size, ttl, memory)
   redis.call('HDEL', key, 'noticed')
   redis.call('ZREM', OPEN, id)
   redis.call('EXPIRE', key, ttl + memory)
+  tally(status == 'SUCCESS' and 'succeeded' or 'failed:' .. cjson.decode(reason).code)
   if status == 'SUCCESS' then
     release('upload-' .. id)
     redis.call('UNLINK', 'cxr:blob:upload-' .. id)
@@ -114,6 +118,7 @@ while at <= #ARGV do
 end
 longer('rq:queues', ttl)
 longer(QUEUE, ttl)
+tally('accepted', count)
 if KEYS[5] then redis.call('SET', KEYS[5], ARGV[7], 'EX', ARGV[8]) end
 return {'accepted'}
 """
@@ -189,6 +194,7 @@ if ARGV[3] == '1' and redis.call('HINCRBY', key, 'crashes', 1) >= tonumber(ARGV[
   return 0
 end
 redis.call('HSET', key, 'status', 'RETRY', 'stage', '', 'reason', ARGV[2])
+tally('retried:' .. cjson.decode(ARGV[2]).code)
 open_until(ARGV[1], 5)
 return 1
 """
@@ -295,6 +301,7 @@ for _, id in ipairs(due) do
       open_until(id, 5)
       requeue(id)
       rescued[#rescued + 1] = id
+      tally('rescued')
     end
   end
 end

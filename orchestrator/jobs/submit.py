@@ -23,6 +23,7 @@ from orchestrator.jobs.rq_job import enqueue_commands, open_queue
 from orchestrator.jobs.task import Kind, Task, dump_options
 from orchestrator.redis_client import Script, text, translated
 from orchestrator.study import Options
+from orchestrator.telemetry.trace import traceparent
 
 # An upload that nothing refers to yet: should the process be killed now, nobody will.
 _UNCLAIMED_SECONDS: Final = 120
@@ -132,6 +133,7 @@ class Submitter:
             options=dump_options(submission.options),
             created=time.time(),
             callback=submission.callback,
+            traceparent=traceparent(),
         )
 
     def _try(

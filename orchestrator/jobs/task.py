@@ -61,6 +61,7 @@ class Task:
         reason: Why it failed, or why it is tried again.
         callback: Address to call when it is done, or empty.
         result_until: Moment at which the result is forgotten, or None.
+        traceparent: The span of the request that brought it, or empty.
     """
 
     task_id: str
@@ -76,6 +77,7 @@ class Task:
     reason: Reason | None = None
     callback: str = ""
     result_until: float | None = None
+    traceparent: str = ""
 
     @classmethod
     def from_record(cls, task_id: str, record: Mapping[str, str]) -> "Task":
@@ -101,6 +103,7 @@ class Task:
             reason=Reason.loads(record.get("reason", "")),
             callback=record.get("callback", ""),
             result_until=_moment(record, "result_until"),
+            traceparent=record.get("traceparent", ""),
         )
 
     def as_record(self) -> dict[str, str]:
@@ -112,7 +115,8 @@ class Task:
             "options": self.options,
             "created": repr(self.created),
         }
-        return record | ({"callback": self.callback} if self.callback else {})
+        asked = {"callback": self.callback, "traceparent": self.traceparent}
+        return record | {name: value for name, value in asked.items() if value}
 
     def as_json(self, position: int | None = None) -> TaskAnswer:
         """Return the task as the HTTP contract describes it."""

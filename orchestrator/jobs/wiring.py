@@ -22,6 +22,7 @@ from orchestrator.settings import Settings
 from orchestrator.stats.statistics import Statistics
 from orchestrator.storage.base import Store
 from orchestrator.storage.create import create_store
+from orchestrator.telemetry.telemetry import NO_TELEMETRY, Telemetry
 
 _log = logging.getLogger(__name__)
 
@@ -65,17 +66,20 @@ def create_desk(settings: Settings, client: "redis.Redis", store: Store) -> Desk
     )
 
 
-def create_workshop(settings: Settings, client: "redis.Redis") -> Workshop:
+def create_workshop(
+    settings: Settings, client: "redis.Redis", telemetry: Telemetry = NO_TELEMETRY
+) -> Workshop:
     """Return what jobs need; its channel to the model server is opened by the first job."""
     return Workshop(
         ledger=create_ledger(settings, client),
         blobs=create_blobs(settings, client),
         results=create_results(settings, client),
         statistics=Statistics(client, settings.stats_retention_days),
-        model=open_model(settings, max_in_flight=1),
+        model=open_model(settings, 1, telemetry),
         store=create_store(settings),
         max_pixels=settings.max_pixels,
         job_timeout=settings.job_timeout,
+        telemetry=telemetry,
     )
 
 

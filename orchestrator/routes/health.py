@@ -74,7 +74,7 @@ async def health_workers(request: Request) -> Response:
 
 async def _model(request: Request) -> ServedModel:
     here = services(request)
-    servable = await here.health_threads.run(partial(_available, here.model))
+    servable = await here.health_threads.run(partial(available, here.model))
     return {
         "name": servable.card.name,
         "version": servable.version,
@@ -85,7 +85,7 @@ async def _model(request: Request) -> ServedModel:
     }
 
 
-def _available(model: ModelClient) -> Servable:
+def available(model: ModelClient) -> Servable:
     """Return what is served, if the model server says so now: a card alone may be remembered.
 
     Raises:

@@ -17,8 +17,12 @@ async def densenet_predict(request: Request) -> Response:
     upload, wanted = await read_json_upload(request)
 
     def work() -> HostedReportAnswer:
-        analysis = analyse(upload, wanted, here.model, max_pixels=here.settings.max_pixels)
-        hosted = host(analysis, here.store)
+        with here.telemetry.analysis("sync") as stages:
+            limit = here.settings.max_pixels
+            analysis = analyse(upload, wanted, here.model, max_pixels=limit, progress=stages.begin)
+            stages.begin("storing")
+            hosted = host(analysis, here.store)
+        here.telemetry.analysed(analysis.report)
         here.statistics.record_or_miss(analysis.report)
         return hosted
 

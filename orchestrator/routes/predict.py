@@ -19,7 +19,10 @@ async def densenet_predict(request: Request) -> Response:
     upload = await uploaded_file(form)
 
     def work() -> bytes:
-        analysis = analyse(upload, wanted, here.model, max_pixels=here.settings.max_pixels)
+        with here.telemetry.analysis("sync") as stages:
+            limit = here.settings.max_pixels
+            analysis = analyse(upload, wanted, here.model, max_pixels=limit, progress=stages.begin)
+        here.telemetry.analysed(analysis.report)
         here.statistics.record_or_miss(analysis.report)
         return as_zip(analysis)
 

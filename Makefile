@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := serving orchestrator export gradcam tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: torch help run test test-fast check format-check lint types imports fix bench soak lock proto clean
+.PHONY: torch help run test test-fast check format-check lint types imports fix bench soak lock stack-test env-example proto clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,11 +48,19 @@ soak: $(VENV)/.dev ## kill at random under load, and see that nothing is lost (S
 	$(BIN)/python -m benchmarks.soak
 
 lock: $(VENV)/.dev ## pin every dependency anew, with hashes
-	for extras in "base:" "run:--extra embedded --extra dashboard --extra demo" "dev:--extra dev"; do \
+	for parts in "base:pyproject.toml" "run:pyproject.toml --extra embedded --extra dashboard --extra demo" \
+	    "dev:pyproject.toml --extra dev" "service:pyproject.toml --extra dashboard --extra tracing" \
+	    "export:pyproject.toml --extra model" "build:--group build"; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	    --no-emit-index-url --no-header --no-annotate $(UPGRADE) $${extras#*:} \
-	    pyproject.toml --output-file requirements/$${extras%%:*}.txt || exit 1; \
+	    --no-emit-index-url --no-header --no-annotate $(UPGRADE) $${parts#*:} \
+	    --output-file requirements/$${parts%%:*}.txt || exit 1; \
 	done
+
+stack-test: $(VENV)/.dev ## build the images, run the stack of compose.yaml, use it and take it down (STAND_INS=yes)
+	$(BIN)/python -m tests.containers.stack $(if $(STAND_INS),--stand-ins)
+
+env-example: $(VENV)/.dev ## write .env.example out of the settings
+	$(BIN)/python -m tests.containers.env_example
 
 proto: $(VENV)/.dev ## generate the gRPC messages anew
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. orchestrator/wire.proto

@@ -9,6 +9,7 @@ from orchestrator.dashboard import dashboard
 from orchestrator.evaluation.calibrate import calibrate
 from orchestrator.evaluation.evaluate import evaluate
 from orchestrator.predict import predict
+from orchestrator.publish_model import publish_model
 from orchestrator.serve import serve
 from orchestrator.up import up
 from orchestrator.worker import worker
@@ -67,6 +68,7 @@ main.add_command(dashboard)
 main.add_command(calibrate)
 main.add_command(evaluate)
 main.add_command(predict)
+main.add_command(publish_model)
 main.add_command(serve)
 main.add_command(up)
 main.add_command(worker)

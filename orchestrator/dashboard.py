@@ -3,6 +3,8 @@
 import hmac
 import ipaddress
 import logging
+import signal
+import sys
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -32,6 +34,8 @@ def dashboard() -> None:
     except ModuleNotFoundError as err:
         raise click.ClickException(f"the dashboard is not installed; {_EXTRA}") from err
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    # The first process of a container is deaf to signals that it has not asked for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     make_server(
         settings.dashboard_host, settings.dashboard_port, app, threaded=True
     ).serve_forever()

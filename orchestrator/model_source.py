@@ -19,10 +19,16 @@ def servable_folder(settings: Settings) -> Path:
     Its name follows from the content of the model file and the options of its export, so that each is
     exported once, and a changed file is a new servable.
     """
-    digest = hashlib.sha256("\n".join([version("cxr-service"), *_arguments(settings)]).encode())
+    return settings.data_dir / "models" / digest(settings)[:16] / settings.model_name
+
+
+def digest(settings: Settings) -> str:
+    """Return what tells one export from another: model file, options, and the exporter's version, hexadecimal."""
+    release = version("cxr-service").partition("+")[0]  # a revision alone exports nothing anew
+    found = hashlib.sha256("\n".join([release, *_arguments(settings)]).encode())
     for path in _files(settings):
-        _update(digest, path)
-    return settings.data_dir / "models" / digest.hexdigest()[:16] / settings.model_name
+        _update(found, path)
+    return found.hexdigest()
 
 
 def is_exported(folder: Path) -> bool:

@@ -7,6 +7,7 @@ from orchestrator import logs
 from orchestrator.app import create_app
 from orchestrator.memory import keep_freed_memory
 from orchestrator.settings import Settings, SettingsError
+from orchestrator.storage.create import check_data_dir, keeps_on_disk
 from orchestrator.telemetry.tracing import check_tracing
 from orchestrator.thresholds import ThresholdsError, read_thresholds
 
@@ -25,10 +26,20 @@ def read_settings() -> Settings:
     return settings
 
 
+def require_data_dir(settings: Settings) -> None:
+    """Stop the command with a sentence where the data folder can't be written to."""
+    try:
+        check_data_dir(settings)
+    except SettingsError as err:
+        raise click.ClickException(str(err)) from err
+
+
 @click.command()
 def serve() -> None:
     """Run the HTTP API; the model server is one that runs already (MODEL_SERVER)."""
     settings = read_settings()
+    if keeps_on_disk(settings):
+        require_data_dir(settings)
     logs.configure(settings.log_level)
     keep_freed_memory()
     uvicorn.run(

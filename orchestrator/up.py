@@ -3,7 +3,6 @@
 import fcntl
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,8 @@ import httpx
 
 import serving
 from orchestrator import dashboard, embedded_redis, logs, model_source
-from orchestrator.serve import read_settings
+from orchestrator.publish_model import explained
+from orchestrator.serve import read_settings, require_data_dir
 from orchestrator.settings import Settings, SettingsError
 from orchestrator.supervisor import Child, stop_all
 
@@ -30,7 +30,7 @@ def up() -> None:
     """Start model server, Redis, workers, dashboard and API on this machine, and keep them running until Ctrl-C."""
     settings = read_settings()
     logs.configure(settings.log_level)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    require_data_dir(settings)
     with _only_one(settings.data_dir):
         port = _free_port(settings.host, settings.port)
         folder = _servable(settings)
@@ -52,17 +52,11 @@ def _only_one(data_dir: Path) -> Iterator[None]:
 
 def _servable(settings: Settings) -> Path:
     """Return the folder of the model to serve, exporting it first where that was not done yet."""
-    try:
+    with explained():
         folder = model_source.servable_folder(settings)
         if not model_source.is_exported(folder):
             click.echo("Exporting the model; this is done once.")
             model_source.export(settings, folder)
-    except OSError as err:
-        raise click.ClickException(
-            f"MODEL_PATH or MODEL_LABELS can't be read ({err.strerror}); correct it or unset it"
-        ) from err
-    except subprocess.CalledProcessError as err:
-        raise click.ClickException("the model can't be exported; see above") from err
     return folder
 
 

@@ -14,8 +14,9 @@ from orchestrator.jobs.rq_job import open_queue
 from orchestrator.jobs.run import furnish
 from orchestrator.jobs.wiring import create_caretakers, create_ledger, create_workshop
 from orchestrator.redis_client import connect
-from orchestrator.serve import read_settings
+from orchestrator.serve import read_settings, require_data_dir
 from orchestrator.settings import Settings, SettingsError
+from orchestrator.storage.create import keeps_on_disk
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.telemetry.port import open_port
 from orchestrator.telemetry.recorder import SILENT
@@ -33,6 +34,8 @@ _PAUSE_SECONDS: Final = 1.0
 def worker() -> None:
     """Work on queued tasks, one at a time, until SIGTERM; start several for more at once."""
     settings = read_settings()
+    if keeps_on_disk(settings):
+        require_data_dir(settings)
     logs.configure(settings.log_level)
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
     logging.getLogger("rq.job").setLevel(logging.WARNING)

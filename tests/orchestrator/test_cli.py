@@ -15,6 +15,7 @@ COMMANDS = {
     "model-server",
     "phantoms",
     "predict",
+    "publish-model",
     "serve",
     "train-demo",
     "up",

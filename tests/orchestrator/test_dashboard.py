@@ -58,7 +58,9 @@ def running(environment: dict[str, str], log: Path, **more: str) -> Iterator[htt
             wait_until_listening(client, log)
             yield client
     finally:
-        service.kill()
+        assert (
+            service.stop() == 0
+        )  # by a handler of its own, as the first process of a container needs
 
 
 def wait_until_listening(client: httpx.Client, log: Path) -> None:

@@ -1,0 +1,47 @@
+"""Export the model of the settings for TensorFlow Serving, once: ``cxr publish-model``."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import click
+
+from orchestrator import model_source
+from orchestrator.serve import read_settings
+
+# TensorFlow Serving ignores what is no integer in a model's folder.
+_SOURCE: Final = ".source"
+
+
+@click.command("publish-model")
+@click.argument("folder", type=click.Path(path_type=Path))
+def publish_model(folder: Path) -> None:
+    """Export MODEL_PATH, or the demo model, as the next version in FOLDER, unless it was the last one exported there.
+
+    FOLDER is the model's folder, as /models/densenet.
+    """
+    settings = read_settings()
+    with explained():
+        digest = model_source.digest(settings)
+        source = folder / _SOURCE
+        if source.is_file() and source.read_text() == digest and model_source.is_exported(folder):
+            click.echo("The model was exported before; nothing to do.")
+            return
+        model_source.export(settings, folder)
+        source.write_text(digest)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """End the command with a sentence where the model can't be read, exported or written."""
+    try:
+        yield
+    except OSError as err:
+        raise click.ClickException(
+            f"MODEL_PATH or MODEL_LABELS can't be read, or the folder can't be written ({err.strerror}:"
+            f" {err.filename}); correct it or unset it"
+        ) from err
+    except subprocess.CalledProcessError as err:
+        raise click.ClickException("the model can't be exported; see above") from err

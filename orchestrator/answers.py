@@ -181,6 +181,15 @@ class AcceptedTaskAnswer(TaskAnswer):
     result_url: Annotated[str, note("Path of its result.", format="uri-reference")]
 
 
+class TaskDone(TypedDict):
+    """What a task's `callback_url` is sent once it is done."""
+
+    event: Literal["task.done"]
+    task_id: Uuid
+    status: Status
+    code: NotRequired[Annotated[str, note("Why it failed.")]]
+
+
 class BatchEntry(TypedDict):
     """One image of a batch, known by its place."""
 

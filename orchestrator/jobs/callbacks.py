@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 import redis
 
+from orchestrator.answers import TaskDone
 from orchestrator.errors import ParameterError
 from orchestrator.jobs import keys
 from orchestrator.jobs.ledger import Ledger
@@ -134,10 +135,12 @@ class Callbacks:
             _log.warning("callback given up", extra={"task_id": task_id})
 
 
-def payload(task: Task) -> dict[str, str]:
+def payload(task: Task) -> TaskDone:
     """Return what is sent: identifiers and the status, nothing of the image or its result."""
-    found = {"event": "task.done", "task_id": task.task_id, "status": task.status}
-    return found | ({"code": task.reason.code} if task.reason else {})
+    found: TaskDone = {"event": "task.done", "task_id": task.task_id, "status": task.status}
+    if task.reason:
+        found["code"] = task.reason.code
+    return found
 
 
 def signature(secret: bytes, moment: str, body: bytes) -> str:

@@ -8,13 +8,14 @@ from typing import Any, Final
 
 from starlette.routing import BaseRoute, Route
 
-from orchestrator.answers import PackedReportAnswer, ProblemAnswer
+from orchestrator.answers import PackedReportAnswer, ProblemAnswer, TaskDone
 from orchestrator.errors import ServiceError
+from orchestrator.jobs.callbacks import DELIVERY_HEADER, SIGNATURE_HEADER
 from orchestrator.openapi.json_schema import Schema, Schemas
 from orchestrator.openapi.operation import Answer, Body, Operation
 from orchestrator.openapi.operations import OPERATIONS
 from orchestrator.routes.kinds import Parameter
-from orchestrator.routes.tasks import LONGEST_KEY
+from orchestrator.routes.tasks import CALLBACK_URL, LONGEST_KEY
 
 _ABOUT: Final = (
     "Classifies chest radiographs and shows with Grad-CAM where the evidence lies. **Not for clinical use.** Errors are"
@@ -98,7 +99,30 @@ def _operation(route: Route, method: str, operation: Operation, schemas: Schemas
         described["description"] = operation.more
     if operation.body is not None:
         described["requestBody"] = _body(operation.body)
+        if CALLBACK_URL in operation.body.fields:
+            described["callbacks"] = {"taskDone": _callback(schemas)}
     return described
+
+
+def _callback(schemas: Schemas) -> Schema:
+    """Describe what the service itself asks of the address that a caller leaves."""
+    headers = {
+        SIGNATURE_HEADER: "`t=SECONDS,v1=HEX`: HMAC-SHA256 over the seconds, a dot and the body.",
+        DELIVERY_HEADER: "Number of the delivery; the same if it comes again.",
+    }
+    call = {
+        "summary": "Tell that a task is done",
+        "parameters": [
+            {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+            for name, text in headers.items()
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": schemas.of(TaskDone)}},
+        },
+        "responses": {"2XX": {"description": "It was understood; it will not be repeated."}},
+    }
+    return {f"{{$request.body#/{CALLBACK_URL.name}}}": {"post": call}}
 
 
 def _parameters(path: str, operation: Operation) -> list[Schema]:
@@ -136,7 +160,7 @@ def _body(body: Body) -> Schema:
 def _json(parameter: Parameter[Any]) -> Schema:
     """Return the schema of a parameter as a JSON value."""
     schema = parameter.kind.schema()
-    schema |= {} if parameter.default in (None, "") else {"default": parameter.default}
+    schema |= {} if parameter.default is None else {"default": parameter.default}
     schema |= {} if parameter.example is None else {"examples": [parameter.example]}
     return schema
 

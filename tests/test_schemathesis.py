@@ -103,7 +103,7 @@ def test_the_service_keeps_what_its_description_promises(
     report, answers = run(
         str(stack.client.base_url),
         tmp_path / "run",
-        *("--max-examples", "100", "--exclude-checks", LEFT_OUT),
+        *("--max-examples", "140", "--exclude-checks", LEFT_OUT),
         PICTURE_LINK=link,
     )
     cases = report["test_cases"]["generated"]

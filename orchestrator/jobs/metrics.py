@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from orchestrator.errors import RedisUnavailableError
+from orchestrator.errors import DependencyError, RedisUnavailableError, ServiceError
 from orchestrator.jobs import keys
 from orchestrator.jobs.overview import Overview, look
 from orchestrator.redis_client import text, translated
@@ -50,6 +50,10 @@ _OUTCOMES: Final = {
     "retried": ("cxr_tasks_retried", "Tries that are to be repeated, by their error.", ["code"]),
     "rescued": ("cxr_tasks_rescued", "Tasks put back as their worker was gone.", []),
 }
+_OWN_CODES: Final = [
+    ServiceError.code,
+    *sorted(error.code for error in DependencyError.__subclasses__()),
+]
 
 
 @dataclass(frozen=True)
@@ -108,13 +112,15 @@ def _overview(seen: Overview) -> Iterator[Metric]:
 
 
 def _counters(outcomes: dict[str, int]) -> Iterator[Metric]:
-    """Give every counter; those without a code from zero on, so that the first event is seen as an increase."""
+    """Give every counter; the service's own errors from zero on, so that the first is seen as an increase."""
     for kind, (name, help_text, labels) in _OUTCOMES.items():
         family = CounterMetricFamily(name, help_text, labels=labels)
-        if not labels:
+        if labels:
+            own = dict.fromkeys((f"{kind}:{code}" for code in _OWN_CODES), 0)
+            for what, count in (own | outcomes).items():
+                before, _, code = what.partition(":")
+                if before == kind:
+                    family.add_metric([code], count)
+        else:
             family.add_metric([], outcomes.get(kind, 0))
-        for what, count in outcomes.items():
-            before, colon, code = what.partition(":")
-            if colon and before == kind:
-                family.add_metric([code], count)
         yield family

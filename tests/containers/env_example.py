@@ -23,6 +23,11 @@ _FIRST: Final = (
 # What compose.yaml reads beside the settings, with its defaults.
 STACK: Final = (
     ("GRAFANA_PASSWORD", "", "Password of Grafana's `admin`; `admin`, to be changed, if unset."),
+    (
+        "PUBLISH_ADDRESS",
+        "127.0.0.1",
+        "Address of this machine that API and dashboard are published on; 0.0.0.0 is every one.",
+    ),
     ("PROMETHEUS_PORT", "9090", "Port of Prometheus, on loopback."),
     ("GRAFANA_PORT", "3000", "Port of Grafana, on loopback."),
     ("COMPOSE_PROFILES", "", "`gpu` starts the model server for NVIDIA's GPUs."),
@@ -37,7 +42,7 @@ _HEAD: Final = """\
 """
 _INSIDE: Final = (
     "# compose.yaml sets these itself inside the containers: {}.\n"
-    "# Here HOST, PORT, DASHBOARD_HOST and DASHBOARD_PORT say where the service is published.\n"
+    "# Here PORT and DASHBOARD_PORT are those at which API and dashboard are published.\n"
 )
 
 

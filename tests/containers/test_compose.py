@@ -85,6 +85,15 @@ def test_ports_are_published_on_loopback_unless_told_otherwise() -> None:
     }
 
 
+def test_a_variable_means_the_same_to_every_reader() -> None:
+    """podman-compose fills a service's variables in from that service's own environment as well."""
+    for name, service in SERVICES.items():
+        inside = {key: str(value) for key, value in service.get("environment", {}).items()}
+        for variable, default in re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", str(service)):
+            if "${" not in inside.get(variable, "${"):
+                assert inside[variable] == default, (name, variable)
+
+
 def test_published_images_are_pinned_and_others_are_built_here() -> None:
     for name, service in SERVICES.items():
         image, _, tag = service["image"].partition(":")

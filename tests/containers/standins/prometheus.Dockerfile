@@ -1,6 +1,6 @@
 # Stands in for the published Prometheus image: Debian's package, the same user, folder and entry point.
 FROM python:3.11-slim
-RUN apt-get update && apt-get install --yes --no-install-recommends prometheus && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install --yes --no-install-recommends prometheus wget && rm -rf /var/lib/apt/lists/*
 RUN install --directory --owner=65534 --group=65534 /prometheus
 WORKDIR /prometheus
 USER 65534:65534

@@ -7,13 +7,16 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks import footprint, jobs, model
+from benchmarks import footprint, jobs, load, memory, model, request
 from benchmarks.bounds import Figure, table
 
 PARTS: Final[dict[str, Callable[[], list[Figure]]]] = {
     "footprint": footprint.measure,
     "model": model.measure,
+    "request": request.measure,
+    "load": load.measure,
     "jobs": jobs.measure,
+    "memory": memory.measure,
 }
 
 

@@ -4,20 +4,18 @@ import io
 import platform
 import signal
 import statistics
-import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
 
-import serving
 from benchmarks.capacity.costs import Costs
-from benchmarks.jobs import bare_rate, worker_megabytes
+from benchmarks.jobs import worker_megabytes
+from benchmarks.service import bare_rate, running_service
 from tests.support.images import nih_files
-from tests.support.workers import Stack, running_stack
+from tests.support.workers import Stack
 
 JOBS = 120
 WORKERS = 4
@@ -27,36 +25,26 @@ LABELS = ("Mass", "Edema", "Effusion", "Nodule", "Hernia")
 def measure() -> Costs:
     """Run the service on an untrained DenseNet121, once without overlays and once with five."""
     uploads = [path.read_bytes() for path in nih_files()]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        export = ["export", "--untrained", "--output", str(folder / "densenet")]
-        subprocess.run([sys.executable, "-m", "orchestrator", *export], check=True)
-        config = Path(serving.__file__).parent / "batching.config"
-        flags = (
-            *("--enable_batching=true", f"--batching_parameters_file={config}"),
-            "--tensorflow_intra_op_parallelism=1",
+    with running_service(workers=WORKERS) as service:
+        stack = service.stack
+        stack.wait(stack.submit(uploads * WORKERS, heatmaps=",".join(LABELS)))
+        none, small = _round(stack, uploads, "none")
+        five, large = _round(stack, uploads, ",".join(LABELS))
+        before = _seconds([psutil.Process(stack.model.running.pid)])
+        rate, seconds = bare_rate(stack.model_target)
+        model = _seconds([psutil.Process(stack.model.running.pid)]) - before
+        return Costs(
+            processor=_processor(),
+            model=1000 * model / (rate * seconds),
+            worker=none["workers"],
+            overlay=(five["workers"] - none["workers"]) / len(LABELS),
+            api=five["api"],
+            redis=five["redis"],
+            upload_bytes=statistics.mean(map(len, uploads)),
+            report_bytes=small,
+            overlay_bytes=(large - small) / len(LABELS),
+            worker_memory=1e6 * worker_megabytes(stack),
         )
-        with running_stack(
-            folder / "stack", folder / "densenet", WORKERS, flags, LOG_LEVEL="warning"
-        ) as stack:
-            stack.wait(stack.submit(uploads * WORKERS, heatmaps=",".join(LABELS)))
-            none, small = _round(stack, uploads, "none")
-            five, large = _round(stack, uploads, ",".join(LABELS))
-            before = _seconds([psutil.Process(stack.model.running.pid)])
-            rate, seconds = bare_rate(stack.model_target)
-            model = _seconds([psutil.Process(stack.model.running.pid)]) - before
-            return Costs(
-                processor=_processor(),
-                model=1000 * model / (rate * seconds),
-                worker=none["workers"],
-                overlay=(five["workers"] - none["workers"]) / len(LABELS),
-                api=five["api"],
-                redis=five["redis"],
-                upload_bytes=statistics.mean(map(len, uploads)),
-                report_bytes=small,
-                overlay_bytes=(large - small) / len(LABELS),
-                worker_memory=1e6 * worker_megabytes(stack),
-            )
 
 
 def _round(stack: Stack, uploads: Sequence[bytes], heatmaps: str) -> tuple[dict[str, float], float]:

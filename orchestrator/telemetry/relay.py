@@ -59,3 +59,8 @@ class Relay:
         self._recorder.record(
             [Sample(_BY_NAME[name], value, tuple(labels)) for name, value, labels in found]
         )
+
+    def close(self) -> None:
+        """Free both ends; nobody may be listening any more."""
+        self._receiver.close()
+        self._sender.close()

@@ -171,10 +171,15 @@ def test_a_synchronous_request_is_one_trace_as_well(crew: Crew, collector: Colle
 
 
 def test_nothing_of_a_patient_or_a_task_is_in_the_traces(crew: Crew, collector: Collector) -> None:
-    task_id = crew.stack.submit_one(IMAGE)
+    trace = "b" * 32
+    answer = crew.apis[0].client.post(
+        "/async/densenet_predict",
+        files={"file": (f"{NAME}.png", IMAGE)},
+        headers={"traceparent": f"00-{trace}-{PARENT}-01"},
+    )
+    task_id = answer.json()["task_id"]
     crew.stack.wait([task_id])
-    sent = len(collector.bodies)
-    eventually(lambda: float(len(collector.bodies) > sent), 1)
+    collector.wait_for({"POST /async/densenet_predict", "task", "Predict gradcam"}, trace)
     exported = b"".join(collector.bodies)
     assert NAME.encode() not in exported
     assert task_id.encode() not in exported

@@ -1,0 +1,83 @@
+"""Requests are counted by the template of their route, whatever callers write."""
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from orchestrator.errors import BusyError
+from orchestrator.problems import HANDLERS
+from orchestrator.telemetry.metrics import Metrics
+from orchestrator.telemetry.middleware import TelemetryMiddleware
+from orchestrator.telemetry.telemetry import Telemetry
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def app(registry: CollectorRegistry) -> Starlette:
+    async def fine(_: Request) -> Response:
+        inside = registry.get_sample_value("cxr_http_requests_in_flight")
+        return PlainTextResponse(str(inside))
+
+    async def full(_: Request) -> Response:
+        raise BusyError("full", retry_after=1)
+
+    async def broken(_: Request) -> Response:
+        raise ZeroDivisionError
+
+    return Starlette(
+        routes=[Route("/things/{name}", fine), Route("/full", full), Route("/broken", broken)],
+        middleware=[Middleware(TelemetryMiddleware, telemetry=Telemetry(Metrics(registry)))],
+        exception_handlers=HANDLERS,
+    )
+
+
+async def ask(registry: CollectorRegistry, path: str, method: str = "GET") -> httpx.Response:
+    transport = httpx.ASGITransport(app(registry), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        return await client.request(method, path)
+
+
+def requests(registry: CollectorRegistry, method: str, route: str, status: str) -> float | None:
+    labels = {"method": method, "route": route, "status": status}
+    return registry.get_sample_value("cxr_http_request_duration_seconds_count", labels)
+
+
+async def test_a_request_counts_under_its_template_and_is_in_flight_meanwhile() -> None:
+    registry = CollectorRegistry()
+    answer = await ask(registry, "/things/Meier-Gertrud")
+    assert answer.text == "1.0"
+    assert requests(registry, "GET", "/things/{name}", "200") == 1
+    assert registry.get_sample_value("cxr_http_requests_in_flight") == 0
+
+
+async def test_unknown_paths_and_methods_don_t_make_labels() -> None:
+    registry = CollectorRegistry()
+    await ask(registry, "/Meier-Gertrud", "FETCH")
+    assert requests(registry, "other", "unmatched", "404") == 1
+
+
+async def test_a_refusal_counts_by_its_code() -> None:
+    registry = CollectorRegistry()
+    await ask(registry, "/full")
+    labels = {"route": "/full", "code": "busy"}
+    assert registry.get_sample_value("cxr_http_problems_total", labels) == 1
+    assert requests(registry, "GET", "/full", "503") == 1
+
+
+async def test_a_defect_counts_as_what_it_is_answered_with() -> None:
+    registry = CollectorRegistry()
+    assert (await ask(registry, "/broken")).status_code == 500
+    labels = {"route": "/broken", "code": "internal_error"}
+    assert registry.get_sample_value("cxr_http_problems_total", labels) == 1
+    assert requests(registry, "GET", "/broken", "500") == 1
+    assert registry.get_sample_value("cxr_http_requests_in_flight") == 0

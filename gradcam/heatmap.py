@@ -1,5 +1,7 @@
 """Turn an activation map into a heatmap that lies on the radiograph's pixels."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,10 +49,11 @@ def heatmap(
         display_size[1], image_size[1], placement.y, placement.height, heat.shape[0]
     )
     wide = np.ascontiguousarray(_interpolate(heat.T, across).T)  # in memory order, for speed
-    spread = _interpolate(wide, down)
-    np.minimum(spread, np.float32(ceiling), out=spread)
-    spread[~seen_down] = 0
-    spread[:, ~seen_across] = 0
+    spread = _interpolate(wide, down, float(ceiling))
+    if not seen_down.all():
+        spread[~seen_down] = 0
+    if not seen_across.all():
+        spread[:, ~seen_across] = 0
     return spread
 
 
@@ -62,8 +65,10 @@ def _axis(
     return np.clip(seen * cells - 0.5, 0, cells - 1), (seen >= 0) & (seen <= 1)
 
 
-def _interpolate(cells: NDArray[np.float32], position: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Interpolate rows ``[n, m]`` linearly at rising positions ``[k]`` in [0, n - 1], to ``[k, m]``.
+def _interpolate(
+    cells: NDArray[np.float32], position: NDArray[np.float64], most: float = math.inf
+) -> NDArray[np.float32]:
+    """Interpolate rows ``[n, m]`` linearly at rising positions ``[k]`` in [0, n - 1], to ``[k, m]`` of at most ``most``.
 
     As quick as a matrix product, which would wake all of BLAS's threads for half a millisecond of
     work while other requests need the cores.
@@ -72,8 +77,14 @@ def _interpolate(cells: NDArray[np.float32], position: NDArray[np.float64]) -> N
     share = (position - near)[:, None].astype(np.float32)
     step = np.diff(cells, axis=0, append=cells[-1:])
     values = np.empty((len(position), cells.shape[1]), np.float32)
+    limit = np.float32(most)
+    is_limited = cells.max() >= limit  # what lies between cells exceeds none of them
+    starts = np.searchsorted(near, np.arange(len(cells) + 1))
     for cell, level in enumerate(cells):
-        run = slice(*np.searchsorted(near, (cell, cell + 1)))
-        np.multiply(share[run], step[cell], out=values[run])
-        values[run] += level
+        run = np.s_[starts[cell] : starts[cell + 1]]
+        part = values[run]
+        np.multiply(share[run], step[cell], out=part)
+        part += level
+        if is_limited:
+            np.minimum(part, limit, out=part)
     return values

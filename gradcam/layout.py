@@ -26,6 +26,11 @@ class Box:
     width: int
     height: int
 
+    @property
+    def bottom(self) -> int:
+        """Return the first row below it."""
+        return self.y + self.height
+
 
 @dataclass(frozen=True)
 class Layout:

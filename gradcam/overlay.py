@@ -12,6 +12,8 @@ from gradcam.colour import colours
 OPACITY: Final = 0.6  # of full heat; the rest is always the radiograph
 BAND: Final = 64  # rows blended at a time, so that all but the result stays in the cache
 
+Pixels = NDArray[np.uint32]  # four bytes each, in memory order: red, green, blue, 255
+
 
 def overlay(radiograph: Image.Image, heatmap: NDArray[np.float32]) -> Image.Image:
     """Blend the heatmap's colours into the radiograph, the more the hotter.
@@ -25,18 +27,6 @@ def overlay(radiograph: Image.Image, heatmap: NDArray[np.float32]) -> Image.Imag
     Returns:
         Mode ``RGB``, ``[H, W]``.
     """
-    image = Image.new("RGB", radiograph.size)
-    paint(image, (0, 0), radiograph, heatmap)
-    return image
-
-
-def paint(
-    image: Image.Image,
-    corner: tuple[int, int],
-    radiograph: Image.Image,
-    heatmap: NDArray[np.float32],
-) -> None:
-    """Draw an overlay into a larger ``RGB`` image, in place, with its upper left at the corner."""
     if radiograph.mode != "L" or heatmap.shape != (radiograph.height, radiograph.width):
         raise ValueError(
             "expected a radiograph of mode L and a heatmap of its size, "
@@ -44,25 +34,46 @@ def paint(
         )
     if not (heatmap.min() >= 0 and heatmap.max() <= 1):
         raise ValueError(f"expected heat in [0, 1], got {heatmap.min()} to {heatmap.max()}")
-    gray = np.asarray(radiograph)
+    pixels = np.empty(heatmap.shape, np.uint32)
+    blend(np.asarray(radiograph), heatmap, pixels)
+    return as_image(pixels).convert("RGB")
+
+
+def blend(gray: NDArray[np.uint8], heatmap: NDArray[np.float32], out: Pixels) -> None:
+    """Write an overlay into an array: :func:`overlay` without its checks and its copy.
+
+    Args:
+        gray: The radiograph, ``[H, W]``.
+        heatmap: Heat ``[H, W]`` in [0, 1], as ``gradcam.heatmap.heatmap`` makes it.
+        out: Where to, ``[H, W]``.
+    """
     table = _blends()
-    band = Image.new("RGB", (radiograph.width, min(BAND, radiograph.height)))
     for top in range(0, len(gray), BAND):
-        index = (heatmap[top : top + BAND] * np.float32(255) + np.float32(0.5)).astype(np.uint16)
+        band = np.s_[top : top + BAND]
+        level = heatmap[band] * np.float32(255)
+        level += np.float32(0.5)
+        index = level.astype(np.uint16)
         index <<= 8
-        index |= gray[top : top + BAND]
-        pixels = table.take(index, mode="clip")
-        if len(index) < band.height:
-            band = Image.new("RGB", (radiograph.width, len(index)))
-        band.frombytes(pixels.data, "raw", "RGBX", 0, 1)
-        image.paste(band, (corner[0], corner[1] + top))
+        index |= gray[band]
+        table.take(index, mode="wrap", out=out[band])  # "clip" takes a third longer
+
+
+def as_image(pixels: Pixels) -> Image.Image:
+    """Show pixels as an image of mode ``RGBX``, which shares their memory."""
+    size = pixels.shape[1], pixels.shape[0]
+    return Image.frombuffer("RGBX", size, np.ascontiguousarray(pixels), "raw", "RGBX", 0, 1)
+
+
+def as_pixels(image: Image.Image) -> Pixels:
+    """Return the pixels of an ``RGB`` image, ``[H, W]``."""
+    return np.asarray(image.convert("RGBX")).view(np.uint32)[..., 0]
 
 
 @cache
-def _blends() -> NDArray[np.uint32]:
-    """Tabulate the blend of every 8-bit heat with every gray value, as RGBX.
+def _blends() -> Pixels:
+    """Tabulate the blend of every 8-bit heat with every gray value.
 
-    One lookup per pixel takes 1.5 ms for 1024x1024 pixels; Pillow's palette and mask take 6,
+    One lookup per pixel takes 0.8 ms for 1024x1024 pixels; Pillow's palette and mask take 6,
     arithmetic in NumPy 24.
     """
     heat = np.arange(256)[:, None, None]

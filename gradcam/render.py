@@ -4,8 +4,8 @@ What pictures share (legend, notice, warnings) is drawn once, so that a further 
 than its blend.
 """
 
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from PIL import Image
 from gradcam.annotate import caption_lines
 from gradcam.layout import Box, Layout
 from gradcam.legend import colour_bar, legend_lines, scale_line
-from gradcam.overlay import paint
+from gradcam.overlay import Pixels, as_image, as_pixels, blend
 from gradcam.scale import ceiling
 from gradcam.text import draw
 from gradcam.wording import Caption
@@ -24,10 +24,15 @@ BACKGROUND = (0, 0, 0)
 
 @dataclass(frozen=True)
 class Picture:
-    """Hold a finished picture, mode ``RGB``, and where the radiograph lies in it."""
+    """Hold the pixels of a finished picture, ``[H, W]``, and where the radiograph lies in it."""
 
-    image: Image.Image
+    pixels: Pixels
     radiograph: Box
+
+    @property
+    def image(self) -> Image.Image:
+        """Return it as an image of mode ``RGB``."""
+        return as_image(self.pixels).convert("RGB")
 
 
 @dataclass(frozen=True)
@@ -60,22 +65,49 @@ class Canvas:
             caption: What to write above it.
             heatmap: Heat ``[H, W]`` in [0, 1], of the radiograph's size here.
         """
+        across, down = self.layout.size
         box = self.layout.radiograph
-        image = Image.new("RGB", self.layout.size, BACKGROUND)
-        image.paste(_legend(self.layout, caption.finding), (0, box.y + box.height))
-        paint(image, (box.x, box.y), self.radiograph, heatmap)
-        lines = caption_lines(caption, self.layout)
-        draw(image, [*lines, scale_line(self.layout, self.scale)])
-        return Picture(image, box)
+        pixels = np.empty((down, across), np.uint32)
+        pixels[: box.y] = self._caption(caption)
+        if box.width < across:
+            pixels[box.y : box.bottom] = 0
+        blend(self._gray, heatmap, pixels[box.y : box.bottom, box.x : box.x + box.width])
+        pixels[box.bottom :] = self._finding_legend if caption.finding else self._pale_legend
+        return Picture(pixels, box)
+
+    @cached_property
+    def _gray(self) -> NDArray[np.uint8]:
+        return np.asarray(self.radiograph)
+
+    @cached_property
+    def _finding_legend(self) -> Pixels:
+        return self._legend(finding=True)
+
+    @cached_property
+    def _pale_legend(self) -> Pixels:
+        return self._legend(finding=False)
+
+    def _caption(self, caption: Caption) -> Pixels:
+        """Draw the strip above the radiograph."""
+        strip = Image.new("RGB", (self.layout.size[0], self.layout.radiograph.y), BACKGROUND)
+        draw(strip, caption_lines(caption, self.layout))
+        return as_pixels(strip)
+
+    def _legend(self, *, finding: bool) -> Pixels:
+        """Draw the strip below the radiograph."""
+        strip = _shared_legend(self.layout, finding).copy()
+        line = scale_line(self.layout, self.scale)
+        draw(strip, [replace(line, y=line.y - self.layout.radiograph.bottom)])
+        return as_pixels(strip)
 
 
 @lru_cache(maxsize=8)
-def _legend(layout: Layout, finding: bool) -> Image.Image:
-    """Draw the strip below the radiograph, which all findings, or all other labels, have in common.
+def _shared_legend(layout: Layout, finding: bool) -> Image.Image:
+    """Draw of the strip below what all findings, or all other labels, have in common.
 
     Images of one detector share their layout, so it is drawn once for many of them.
     """
     image = Image.new("RGB", layout.size, BACKGROUND)
     image.paste(colour_bar(layout, ceiling(finding)), (layout.bar.x, layout.bar.y))
     draw(image, legend_lines(layout, finding))
-    return image.crop((0, layout.radiograph.y + layout.radiograph.height, *layout.size))
+    return image.crop((0, layout.radiograph.bottom, *layout.size))

@@ -9,6 +9,7 @@ from PIL import Image
 
 from gradcam.encode import FORMATS, encode
 from gradcam.heatmap import heatmap
+from gradcam.overlay import as_image
 from gradcam.placement import Placement
 from gradcam.plan import plan
 from gradcam.render import Canvas
@@ -104,15 +105,16 @@ def _overlay(canvas: Canvas, view: View, index: int, options: Options) -> Overla
     )
     caption = Caption(prediction.label, prediction.probability, prediction.threshold, finding)
     picture = canvas.draw(caption, heat)
+    image = as_image(picture.pixels)
     box = picture.radiograph
     kind = FORMATS[options.format]
     return Overlay(
         label=prediction.label,
         probability=prediction.probability,
-        content=encode(picture.image, options.format),
+        content=encode(image, options.format),
         media_type=kind.media_type,
         extension=kind.extension,
-        size=picture.image.size,
+        size=image.size,
         radiograph=(box.x, box.y, box.width, box.height),
     )
 

@@ -44,8 +44,6 @@ def encode(image: Image.Image, format: Format) -> bytes:
     if image.info:  # Pillow writes what it finds there
         image = image.copy()
         image.info = {}
-    if image.mode == "RGBX" and format != "jpeg":  # which takes it without a copy
-        image = image.convert("RGB")
     file = io.BytesIO()
     image.save(file, format=format, **FORMATS[format].options)
     return file.getvalue()

@@ -68,7 +68,7 @@ def _axis(
 def _interpolate(
     cells: NDArray[np.float32], position: NDArray[np.float64], most: float = math.inf
 ) -> NDArray[np.float32]:
-    """Interpolate rows ``[n, m]`` linearly at rising positions ``[k]`` in [0, n - 1], to ``[k, m]`` of at most ``most``.
+    """Interpolate rows ``[n, m]`` linearly at rising positions ``[k]`` in [0, n - 1], to ``[k, m]`` up to ``most``.
 
     As quick as a matrix product, which would wake all of BLAS's threads for half a millisecond of
     work while other requests need the cores.
@@ -83,6 +83,9 @@ def _interpolate(
     for cell, level in enumerate(cells):
         run = np.s_[starts[cell] : starts[cell + 1]]
         part = values[run]
+        if not (level.any() or step[cell].any()):  # as in most rows of most maps
+            part[:] = 0
+            continue
         np.multiply(share[run], step[cell], out=part)
         part += level
         if is_limited:

@@ -23,19 +23,6 @@ BACKGROUND = (0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Picture:
-    """Hold the pixels of a finished picture, ``[H, W]``, and where the radiograph lies in it."""
-
-    pixels: Pixels
-    radiograph: Box
-
-    @property
-    def image(self) -> Image.Image:
-        """Return it as an image of mode ``RGB``."""
-        return as_image(self.pixels).convert("RGB")
-
-
-@dataclass(frozen=True)
 class Canvas:
     """Draw pictures of one image, one per label, all alike but for caption and heat.
 
@@ -58,33 +45,31 @@ class Canvas:
                 f"got {self.radiograph.mode} {self.radiograph.size}"
             )
 
-    def draw(self, caption: Caption, heatmap: NDArray[np.float32]) -> Picture:
+    def draw(self, caption: Caption, heatmap: NDArray[np.float32]) -> "Picture":
         """Draw one label's picture.
 
         Args:
             caption: What to write above it.
             heatmap: Heat ``[H, W]`` in [0, 1], of the radiograph's size here.
         """
-        across, down = self.layout.size
-        box = self.layout.radiograph
-        pixels = np.empty((down, across), np.uint32)
-        pixels[: box.y] = self._caption(caption)
-        if box.width < across:
-            pixels[box.y : box.bottom] = 0
-        blend(self._gray, heatmap, pixels[box.y : box.bottom, box.x : box.x + box.width])
-        pixels[box.bottom :] = self._finding_legend if caption.finding else self._pale_legend
-        return Picture(pixels, box)
+        warm = np.flatnonzero(heatmap.max(axis=1) > 0)
+        top = self.layout.radiograph.y
+        rows = (top + int(warm[0]), top + int(warm[-1]) + 1) if warm.size else (top, top)
+        return Picture(self, self._caption(caption), heatmap, caption.finding, rows)
 
     @cached_property
-    def _gray(self) -> NDArray[np.uint8]:
+    def gray(self) -> NDArray[np.uint8]:
+        """Return the radiograph's pixels."""
         return np.asarray(self.radiograph)
 
     @cached_property
-    def _finding_legend(self) -> Pixels:
+    def finding_legend(self) -> Pixels:
+        """Return the strip below a finding."""
         return self._legend(finding=True)
 
     @cached_property
-    def _pale_legend(self) -> Pixels:
+    def pale_legend(self) -> Pixels:
+        """Return the strip below any other label."""
         return self._legend(finding=False)
 
     def _caption(self, caption: Caption) -> Pixels:
@@ -99,6 +84,74 @@ class Canvas:
         line = scale_line(self.layout, self.scale)
         draw(strip, [replace(line, y=line.y - self.layout.radiograph.bottom)])
         return as_pixels(strip)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of one label, whose rows are drawn when they are asked for.
+
+    Attributes:
+        canvas: What it has in common with the others of its image.
+        caption: The strip above the radiograph.
+        heatmap: Heat ``[H, W]`` in [0, 1], of the radiograph's size here.
+        finding: Whether the label is a finding.
+        warm: First row of the picture with heat, and the first below it without.
+    """
+
+    canvas: Canvas
+    caption: Pixels
+    heatmap: NDArray[np.float32]
+    finding: bool
+    warm: tuple[int, int]
+
+    @property
+    def height(self) -> int:
+        """Return how many rows of pixels it has."""
+        return self.canvas.layout.size[1]
+
+    @property
+    def radiograph(self) -> Box:
+        """Return where the radiograph lies in it."""
+        return self.canvas.layout.radiograph
+
+    @property
+    def image(self) -> Image.Image:
+        """Return the whole picture, mode ``RGB``."""
+        return as_image(self.rows(0, self.height)).convert("RGB")
+
+    def rows(self, top: int, bottom: int) -> Pixels:
+        """Draw some of its rows."""
+        box, across = self.radiograph, self.canvas.layout.size[0]
+        legend = self.canvas.finding_legend if self.finding else self.canvas.pale_legend
+        pixels = np.empty((bottom - top, across), np.uint32)
+        if box.width < across:
+            pixels[:] = 0
+        for start, strip in ((0, self.caption), (box.bottom, legend)):
+            here, there = _common(top, bottom, start, start + len(strip))
+            pixels[here] = strip[there]
+        here, there = _common(top, bottom, box.y, box.bottom)
+        columns = np.s_[box.x : box.x + box.width]
+        blend(self.canvas.gray[there], self.heatmap[there], pixels[here, columns])
+        return pixels
+
+    def shared(self, top: int, bottom: int) -> str | None:
+        """Name what other pictures of the canvas have in common with some rows of this one, or return None.
+
+        Rows without heat are the radiograph's own, and those of the legend alike for all findings, and for all
+        others.
+        """
+        if top < self.radiograph.y or (top < self.warm[1] and bottom > self.warm[0]):
+            return None
+        if bottom <= self.radiograph.bottom:
+            return "radiograph"
+        return "finding" if self.finding else "pale"
+
+
+def _common(top: int, bottom: int, start: int, end: int) -> tuple[slice, slice]:
+    """Return which rows two spans have in common, counted from ``top`` and counted from ``start``."""
+    first = max(top, start)
+    last = max(first, min(bottom, end))
+    return slice(first - top, last - top), slice(first - start, last - start)
 
 
 @lru_cache(maxsize=8)

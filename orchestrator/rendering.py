@@ -1,18 +1,18 @@
 """Draw the overlays of one view: which labels, at one scale, as files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from gradcam.encode import FORMATS, encode
+from gradcam.encode import FORMATS, Format, encode
 from gradcam.heatmap import heatmap
-from gradcam.overlay import as_image
+from gradcam.jpeg import JpegWriter
 from gradcam.placement import Placement
 from gradcam.plan import plan
-from gradcam.render import Canvas
+from gradcam.render import Canvas, Picture
 from gradcam.scale import ceiling, shared_scale
 from gradcam.wording import Caption, Wording
 from orchestrator.errors import ParameterError
@@ -85,14 +85,24 @@ def draw(view: View, options: Options) -> tuple[Overlay, ...]:
     if shown.size != size:
         shown = shown.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
     canvas = Canvas(shown, layout, scale)
+    write = _writer(options.format)
     return tuple(
-        _overlay(canvas, view, index, options)
+        _overlay(canvas, view, index, options, write)
         for index, label in enumerate(labels)
         if label in chosen
     )
 
 
-def _overlay(canvas: Canvas, view: View, index: int, options: Options) -> Overlay:
+def _writer(format: Format) -> Callable[[Picture], bytes]:
+    """Return what writes the pictures of one canvas."""
+    if format == "jpeg":
+        return JpegWriter().write
+    return lambda picture: encode(picture.image, format)
+
+
+def _overlay(
+    canvas: Canvas, view: View, index: int, options: Options, write: Callable[[Picture], bytes]
+) -> Overlay:
     prediction = view.predictions[index]
     finding = _is_finding(prediction)
     heat = heatmap(
@@ -105,16 +115,15 @@ def _overlay(canvas: Canvas, view: View, index: int, options: Options) -> Overla
     )
     caption = Caption(prediction.label, prediction.probability, prediction.threshold, finding)
     picture = canvas.draw(caption, heat)
-    image = as_image(picture.pixels)
     box = picture.radiograph
     kind = FORMATS[options.format]
     return Overlay(
         label=prediction.label,
         probability=prediction.probability,
-        content=encode(image, options.format),
+        content=write(picture),
         media_type=kind.media_type,
         extension=kind.extension,
-        size=image.size,
+        size=canvas.layout.size,
         radiograph=(box.x, box.y, box.width, box.height),
     )
 

@@ -10,14 +10,15 @@ from PIL import Image
 from gradcam.encode import FORMATS, Format, encode
 from gradcam.heatmap import heatmap
 from gradcam.jpeg import JpegWriter
-from gradcam.placement import Placement
+from gradcam.layout import Layout
+from gradcam.placement import Placement, Size
 from gradcam.plan import plan
 from gradcam.render import Canvas, Picture
 from gradcam.scale import ceiling, shared_scale
 from gradcam.wording import Caption, Wording
 from orchestrator.errors import ParameterError
 from orchestrator.study import Options, Overlay, Prediction
-from serving.contract import NO_FINDING
+from serving.contract import NO_FINDING, ModelCard
 
 
 @dataclass(frozen=True)
@@ -25,18 +26,16 @@ class View:
     """What a model says about one upright radiograph, ready to be drawn.
 
     Attributes:
-        radiograph: Mode ``L``.
+        image_size: Width and height of the radiograph, in pixels.
         placement: Where the network's input lies on it.
         predictions: One per label.
         maps: Activation maps ``[L, h, w]``, float32, in logits, in the order of the predictions.
-        warnings: Sentences to write under every picture.
     """
 
-    radiograph: Image.Image
+    image_size: Size
     placement: Placement
     predictions: Sequence[Prediction]
     maps: NDArray[np.float32]
-    warnings: tuple[str, ...]
 
     @property
     def scale(self) -> float:
@@ -44,6 +43,14 @@ class View:
         findings = np.array([_is_finding(prediction) for prediction in self.predictions])
         considered = np.array([prediction.label != NO_FINDING for prediction in self.predictions])
         return shared_scale(self.maps, findings, considered)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What every overlay of an image is drawn on: the layout, and the radiograph at its size there, mode ``L``."""
+
+    layout: Layout
+    radiograph: Image.Image
 
 
 def findings(predictions: Sequence[Prediction]) -> tuple[str, ...]:
@@ -67,29 +74,41 @@ def chosen_labels(options: Options, predictions: Sequence[Prediction]) -> tuple[
     return _known(options.heatmaps, labels)
 
 
-def draw(view: View, options: Options) -> tuple[Overlay, ...]:
-    """Draw and encode one overlay per chosen label."""
-    labels = tuple(prediction.label for prediction in view.predictions)
+def lay_out(radiograph: Image.Image, card: ModelCard, options: Options) -> Sheet:
+    """Prepare what does not depend on the prediction."""
+    layout = plan(
+        radiograph.size,
+        max_size=options.max_size,
+        font_size=options.font_size,
+        wording=Wording(card.labels, warnings=card.warnings),
+    )
+    size = (layout.radiograph.width, layout.radiograph.height)
+    if radiograph.size != size:
+        radiograph = radiograph.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return Sheet(layout, radiograph)
+
+
+def draw(view: View, options: Options, sheet: Callable[[], Sheet]) -> tuple[Overlay, ...]:
+    """Draw and encode one overlay per chosen label.
+
+    Args:
+        view: What to draw.
+        options: How.
+        sheet: Gives what :func:`lay_out` prepared; not asked where nothing is drawn.
+
+    Raises:
+        ParameterError: A label was asked for that the model doesn't have.
+    """
     chosen = chosen_labels(options, view.predictions)
     if not chosen:
         return ()
-    layout = plan(
-        view.radiograph.size,
-        max_size=options.max_size,
-        font_size=options.font_size,
-        wording=Wording(labels, warnings=view.warnings),
-    )
-    size = (layout.radiograph.width, layout.radiograph.height)
-    scale = view.scale
-    shown = view.radiograph
-    if shown.size != size:
-        shown = shown.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    canvas = Canvas(shown, layout, scale)
+    prepared = sheet()
+    canvas = Canvas(prepared.radiograph, prepared.layout, view.scale)
     write = _writer(options.format)
     return tuple(
         _overlay(canvas, view, index, options, write)
-        for index, label in enumerate(labels)
-        if label in chosen
+        for index, prediction in enumerate(view.predictions)
+        if prediction.label in chosen
     )
 
 
@@ -108,7 +127,7 @@ def _overlay(
     heat = heatmap(
         view.maps[index],
         placement=view.placement,
-        image_size=view.radiograph.size,
+        image_size=view.image_size,
         display_size=canvas.radiograph.size,
         scale=canvas.scale,
         ceiling=ceiling(finding),

@@ -9,13 +9,13 @@ from PIL import Image
 
 from gradcam.encode import FORMATS, encode
 from gradcam.heatmap import heatmap
-from gradcam.placement import Placement
+from gradcam.placement import Placement, Size
 from gradcam.plan import plan
 from gradcam.render import Canvas
 from gradcam.scale import ceiling, shared_scale
 from gradcam.wording import Caption, Wording
 from orchestrator.errors import ParameterError
-from orchestrator.study import Options, Overlay, Prediction
+from orchestrator.study import Options, Overlay, Prediction, ShownRadiograph
 from serving.contract import NO_FINDING
 
 
@@ -79,16 +79,31 @@ def draw(view: View, options: Options) -> tuple[Overlay, ...]:
         wording=Wording(labels, warnings=view.warnings),
     )
     size = (layout.radiograph.width, layout.radiograph.height)
-    scale = view.scale
-    shown = view.radiograph
-    if shown.size != size:
-        shown = shown.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    canvas = Canvas(shown, layout, scale)
+    canvas = Canvas(_resized(view.radiograph, size), layout, view.scale)
     return tuple(
         _overlay(canvas, view, index, options)
         for index, label in enumerate(labels)
         if label in chosen
     )
+
+
+def show(radiograph: Image.Image, options: Options) -> ShownRadiograph:
+    """Encode the radiograph itself, with nothing drawn on it, for whoever draws the heatmaps on its own."""
+    longest = max(radiograph.size)
+    factor = min(1.0, (options.max_size or longest) / longest)
+    width, height = (max(1, round(side * factor)) for side in radiograph.size)
+    shown = _resized(radiograph, (width, height))
+    return ShownRadiograph(
+        content=encode(shown, options.format),
+        media_type=FORMATS[options.format].media_type,
+        size=shown.size,
+    )
+
+
+def _resized(radiograph: Image.Image, size: Size) -> Image.Image:
+    if radiograph.size == size:
+        return radiograph
+    return radiograph.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 
 def _overlay(canvas: Canvas, view: View, index: int, options: Options) -> Overlay:

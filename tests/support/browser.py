@@ -4,8 +4,9 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 # Debian's wrapper reads these flags too, and passes on what it is given.
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
@@ -20,6 +21,10 @@ _FLAGS = (
     "--disable-sync",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
+
+
+_PATIENCE = 120_000  # milliseconds; machines that run tests are busy
+expect.set_options(timeout=_PATIENCE)
 
 
 @contextmanager
@@ -37,3 +42,34 @@ def running_browser() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def visiting(browser: Browser, url: str, *, errors: bool = False, **options: Any) -> Iterator[Page]:
+    """Open the page as a user of its own, and see to it that it neither complains nor asks anybody else.
+
+    Args:
+        browser: The browser.
+        url: Address of the service.
+        errors: Whether requests may be answered by errors.
+        **options: Window, colour scheme and the like.
+    """
+    complaints: list[str] = []
+    requests: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        is_answer = message.text.startswith("Failed to load resource")
+        if message.type in ("error", "warning") and not (errors and is_answer):
+            complaints.append(message.text)
+
+    with browser.new_context(**options) as context:
+        page = context.new_page()
+        page.set_default_timeout(_PATIENCE)
+        page.on("console", hear)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto(url)
+        page.locator("#service p").first.wait_for()
+        yield page
+    assert complaints == []
+    assert [each for each in requests if not each.startswith((url, "data:"))] == []

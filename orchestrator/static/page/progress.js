@@ -3,12 +3,12 @@
 import { byId, element } from "./elements.js";
 
 const STEPS = new Map([
-  ["sending", "Sending the image"],
-  ["waiting", "Waiting for a worker"],
+  ["sending", "Sending"],
+  ["waiting", "Waiting"],
   ["decoding", "Reading the image"],
   ["predicting", "Asking the model"],
   ["rendering", "Preparing the picture"],
-  ["storing", "Keeping the result"],
+  ["storing", "Storing the result"],
 ]);
 const NAMES = [...STEPS.keys()];
 const LOST = "The service is out of reach; asking again. The image was accepted and is not lost.";

@@ -8,7 +8,7 @@ import { spaced } from "./wording.js";
 /** Show a report. */
 export function showReport(report) {
   byId("result-title").textContent = headline(report.findings);
-  byId("derived").textContent = report.derived.map(derivedText).join(" ");
+  byId("answered").textContent = [modelText(report.model), ...report.derived.map(derivedText)].join(" ");
   byId("warnings").replaceChildren(...report.warnings.map((text) => element("li", {}, text)));
   byId("about").replaceChildren(...about(report).flatMap(([term, text]) => [
     element("dt", {}, term),
@@ -20,7 +20,7 @@ export function showReport(report) {
 /** Take a report's pictures and figures off the page. */
 export function clearReport() {
   closeViewer();
-  for (const id of ["result-title", "derived", "warnings", "about", "labels", "caption"]) {
+  for (const id of ["result-title", "answered", "warnings", "about", "labels", "caption"]) {
     byId(id).replaceChildren();
   }
 }
@@ -33,6 +33,10 @@ function headline(findings) {
   return `${count}: ${findings.map(spaced).join(", ")}`;
 }
 
+function modelText({ name, version }) {
+  return `Model ${name}, version ${version}.`;
+}
+
 function derivedText({ label, rule, positive }) {
   return `${label}: ${positive ? "yes" : "no"} (${rule}).`;
 }
@@ -41,7 +45,6 @@ function about({ analysis_id, model, image, timings_ms }) {
   const total = Object.values(timings_ms).reduce((sum, each) => sum + each, 0);
   const source = model.thresholds === "card" ? "of the model's card" : `calibrated (${model.thresholds})`;
   return [
-    ["Model", `${model.name}, version ${model.version}`],
     ["Model card", model.card_digest.slice(0, 16)],
     ["Thresholds", source],
     ["Image", `${image.width} × ${image.height} pixels, upright`],

@@ -28,8 +28,9 @@ export function openViewer(report) {
     paint(byId("heat"), heat, shown);
     const ramp = Float32Array.from({ length: 256 }, (_, level) => Math.min(level / 255, ceiling));
     paint(byId("colour-bar"), ramp, { width: 256, height: 1 });
-    byId("caption").textContent = captionOf(prediction, strongestPlace(map, answered.placement, image));
-    byId("pale").textContent = isFinding(prediction) ? "" : "Pale, because this is not a finding.";
+    const place = strongestPlace(map, answered.placement, image);
+    byId("caption").textContent = captionOf(prediction, place);
+    byId("pale").textContent = place && !isFinding(prediction) ? "Pale, because this is not a finding." : "";
   };
 }
 

@@ -6,13 +6,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.support.browser import CHROMIUM, MISSING, running_browser
+from tests.support.browser import running_browser
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if not CHROMIUM:
-        pytest.skip(MISSING)
     with running_browser() as running:
         yield running
 

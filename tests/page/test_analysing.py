@@ -22,11 +22,11 @@ from gradcam.heatmap import heatmap
 from gradcam.overlay import overlay
 from gradcam.placement import Placement, place
 from gradcam.scale import WEAK
-from tests.support.browser import visiting
+from tests.support.browser import needs_chromium, visiting
 from tests.support.images import ORIENTATION, encoded, png
 from tests.support.workers import Stack, running_stack
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
+pytestmark = [pytest.mark.tensorflow, pytest.mark.slow, needs_chromium]
 
 PATIENT = "DOE_JANE_19700101.png"
 CONTROLS = ("button", "combobox", "link", "radio", "slider")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
-from tests.support.browser import visiting
+from tests.support.browser import needs_chromium, visiting
 from tests.support.images import png
 from tests.support.workers import Stack, running_stack
 
-pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
+pytestmark = [pytest.mark.tensorflow, pytest.mark.slow, needs_chromium]
 
 IMAGE = png(np.full((96, 128), 128, np.uint8))
 LIMITS = {"MAX_UPLOAD_BYTES": "200000", "MAX_PIXELS": "100000", "QUEUE_LIMIT": "1"}

@@ -10,11 +10,11 @@ from playwright.sync_api import Browser, Page, expect
 from orchestrator.redis_client import connect
 from orchestrator.stats.statistics import Statistics
 from tests.support.api import running_api
-from tests.support.browser import visiting
+from tests.support.browser import needs_chromium, visiting
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.reports import report
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, needs_chromium]
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 # Debian's wrapper reads these flags too, and passes on what it is given.
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome") or ""
-MISSING = "there is no Chromium on this machine"
+needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium on this machine")
 _FLAGS = (
     "--no-sandbox",
     "--disable-gpu",

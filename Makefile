@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := serving orchestrator export gradcam tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: torch help run test test-fast check format-check lint types imports fix bench soak lock stack-test env-example proto clean
+.PHONY: torch screenshots help run test test-fast check format-check lint types imports fix bench soak lock stack-test env-example proto clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ bench: $(VENV)/.dev ## measure, and print ratios
 
 soak: $(VENV)/.dev ## kill at random under load, and see that nothing is lost (SECONDS, SEED)
 	$(BIN)/python -m benchmarks.soak
+
+screenshots: $(VENV)/.dev ## take the pictures of the page in docs/images anew (Chromium)
+	$(BIN)/python -m tests.page.screenshots
 
 lock: $(VENV)/.dev ## pin every dependency anew, with hashes
 	for parts in "base:pyproject.toml" "run:pyproject.toml --extra embedded --extra dashboard --extra demo" \

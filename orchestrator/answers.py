@@ -95,6 +95,15 @@ class ActivationMapsAnswer(TypedDict):
     ]
 
 
+class ShownRadiographAnswer(TypedDict):
+    """The radiograph as it was analysed: upright, 8-bit gray, no larger than `max_size`."""
+
+    media_type: Annotated[str, note(enum=["image/jpeg", "image/png", "image/webp"])]
+    width: Pixels
+    height: Pixels
+    data: Annotated[str, note("The image file.", contentEncoding="base64")]
+
+
 class ReportAnswer(TypedDict):
     """What the model answered about one view."""
 
@@ -112,6 +121,9 @@ class ReportAnswer(TypedDict):
     notice: str
     activation_maps: NotRequired[
         Annotated[ActivationMapsAnswer, note("Only if `maps` was asked for.")]
+    ]
+    radiograph: NotRequired[
+        Annotated[ShownRadiographAnswer, note("Only if `radiograph` was asked for.")]
     ]
 
 

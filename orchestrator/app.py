@@ -26,6 +26,7 @@ from orchestrator.routes import (
     health,
     hosted,
     metrics,
+    page,
     predict,
     static,
     stats,
@@ -115,6 +116,7 @@ def create_app(settings: Settings) -> Starlette:
             *batch.ROUTES,
             *metrics.ROUTES,
             *docs.ROUTES,
+            *page.ROUTES,
             *static.ROUTES,
         ],
         middleware=[

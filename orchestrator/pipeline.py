@@ -71,6 +71,7 @@ def analyse(
     with clock.stage("rendering"):
         view = _view(radiograph, servable, raw)
         overlays = rendering.draw(view, options, ahead.sheet)
+        shown = rendering.show(radiograph.image, options) if options.radiograph else None
     report = Report(
         analysis_id=analysis_id or str(uuid.uuid4()),
         model_name=servable.card.name,
@@ -89,6 +90,7 @@ def analyse(
         maps=ActivationMaps(servable.card.labels, view.maps, view.placement)
         if options.maps
         else None,
+        radiograph=shown,
     )
     return Analysis(report, overlays)
 

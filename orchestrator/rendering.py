@@ -17,7 +17,7 @@ from gradcam.render import Canvas, Picture
 from gradcam.scale import ceiling, shared_scale
 from gradcam.wording import Caption, Wording
 from orchestrator.errors import ParameterError
-from orchestrator.study import Options, Overlay, Prediction
+from orchestrator.study import Options, Overlay, Prediction, ShownRadiograph
 from serving.contract import NO_FINDING, ModelCard
 
 
@@ -83,9 +83,7 @@ def lay_out(radiograph: Image.Image, card: ModelCard, options: Options) -> Sheet
         wording=Wording(card.labels, warnings=card.warnings),
     )
     size = (layout.radiograph.width, layout.radiograph.height)
-    if radiograph.size != size:
-        radiograph = radiograph.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return Sheet(layout, radiograph)
+    return Sheet(layout, _resized(radiograph, size))
 
 
 def draw(view: View, options: Options, sheet: Callable[[], Sheet]) -> tuple[Overlay, ...]:
@@ -110,6 +108,25 @@ def draw(view: View, options: Options, sheet: Callable[[], Sheet]) -> tuple[Over
         for index, prediction in enumerate(view.predictions)
         if prediction.label in chosen
     )
+
+
+def show(radiograph: Image.Image, options: Options) -> ShownRadiograph:
+    """Encode the radiograph itself, with nothing drawn on it, for whoever draws the heatmaps on its own."""
+    longest = max(radiograph.size)
+    factor = min(1.0, (options.max_size or longest) / longest)
+    width, height = (max(1, round(side * factor)) for side in radiograph.size)
+    shown = _resized(radiograph, (width, height))
+    return ShownRadiograph(
+        content=encode(shown, options.format),
+        media_type=FORMATS[options.format].media_type,
+        size=shown.size,
+    )
+
+
+def _resized(radiograph: Image.Image, size: Size) -> Image.Image:
+    if radiograph.size == size:
+        return radiograph
+    return radiograph.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 
 def _writer(format: Format) -> Callable[[Picture], bytes]:

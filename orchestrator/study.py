@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam.placement import Placement
-from orchestrator.answers import ActivationMapsAnswer, ReportAnswer
+from orchestrator.answers import ActivationMapsAnswer, ReportAnswer, ShownRadiographAnswer
 
 ImageFormat = Literal["jpeg", "png", "webp"]
 
@@ -28,6 +28,7 @@ class Options:
         format: File format of the overlays.
         max_size: Longest side of a picture, in pixels; None keeps every pixel of the radiograph.
         maps: Whether the report holds the activation maps of every label.
+        radiograph: Whether the report holds the radiograph as it was analysed.
     """
 
     font_size: int = 40
@@ -35,6 +36,7 @@ class Options:
     format: ImageFormat = "jpeg"
     max_size: int | None = 1024
     maps: bool = False
+    radiograph: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,30 @@ class ActivationMaps:
         }
 
 
+@dataclass(frozen=True)
+class ShownRadiograph:
+    """The radiograph as it was analysed, upright and gray, at the size of the pictures and encoded as they are.
+
+    Attributes:
+        content: The encoded file.
+        media_type: Its media type.
+        size: Width and height, in pixels.
+    """
+
+    content: bytes = field(repr=False)
+    media_type: str
+    size: tuple[int, int]
+
+    def as_json(self) -> ShownRadiographAnswer:
+        """Return the radiograph as plain JSON values; the data are the file as base64."""
+        return {
+            "media_type": self.media_type,
+            "width": self.size[0],
+            "height": self.size[1],
+            "data": base64.b64encode(self.content).decode(),
+        }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """Say what the model answered about one view, in the words of the HTTP contract.
@@ -131,6 +157,7 @@ class Report:
         findings: Labels that reached their threshold, without "No Finding".
         derived: Labels that follow from a rule rather than from the network.
         maps: The activation maps, if they were asked for.
+        radiograph: The radiograph itself, if it was asked for.
     """
 
     analysis_id: str
@@ -148,6 +175,7 @@ class Report:
     findings: tuple[str, ...]
     derived: tuple[Derived, ...] = ()
     maps: ActivationMaps | None = None
+    radiograph: ShownRadiograph | None = None
 
     def as_json(self) -> ReportAnswer:
         """Return the report as plain JSON values."""
@@ -181,6 +209,8 @@ class Report:
         }
         if self.maps is not None:
             report["activation_maps"] = self.maps.as_json()
+        if self.radiograph is not None:
+            report["radiograph"] = self.radiograph.as_json()
         return report
 
 

@@ -12,7 +12,18 @@ from starlette.responses import Response
 from orchestrator import answers as types
 from orchestrator import errors
 from orchestrator.openapi.operation import Answer, Body, Operation
-from orchestrator.routes import batch, docs, files, health, hosted, metrics, predict, stats, tasks
+from orchestrator.routes import (
+    batch,
+    docs,
+    files,
+    health,
+    hosted,
+    metrics,
+    page,
+    predict,
+    stats,
+    tasks,
+)
 from orchestrator.routes.bodies import IMAGE_FIELD
 from orchestrator.routes.forms import FILE_FIELD
 from orchestrator.routes.kinds import Parameter, Text
@@ -337,6 +348,12 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
         tag="Health",
         answers=(Answer(text="Prometheus' text format.", content={"text/plain": _TEXT}),),
         errors=(errors.BusyError,),
+    ),
+    page.page: Operation(
+        tag="Description",
+        answers=(
+            Answer(text="The page.", content={"text/html": _TEXT}, headers=("Cache-Control",)),
+        ),
     ),
     docs.page: Operation(
         tag="Description",

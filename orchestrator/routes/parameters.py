@@ -47,8 +47,21 @@ MAPS: Final = Parameter(
     "Whether the report holds the activation maps of every label.",
     Options.maps,
 )
+RADIOGRAPH: Final = Parameter(
+    "radiograph",
+    Flag(),
+    "Whether the report holds the radiograph as it was analysed, upright and gray, for drawing the maps over it.",
+    Options.radiograph,
+)
 
-OPTIONS: Final[tuple[Parameter[Any], ...]] = (HEATMAPS, FONT_SIZE, FORMAT, MAX_SIZE, MAPS)
+OPTIONS: Final[tuple[Parameter[Any], ...]] = (
+    HEATMAPS,
+    FONT_SIZE,
+    FORMAT,
+    MAX_SIZE,
+    MAPS,
+    RADIOGRAPH,
+)
 
 
 def options(fields: Mapping[str, Any]) -> Options:

@@ -2,6 +2,7 @@
 
 from importlib.resources import files
 from os import PathLike, stat_result
+from pathlib import Path
 from typing import Final
 
 from starlette.responses import Response
@@ -10,10 +11,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 _CACHE: Final = "public, max-age=86400"
+# Scripts that load each other must be of one release: browsers ask each time whether theirs still are.
+_OWN: Final = "page"
+_ASK_FIRST: Final = "no-cache"
 
 
 class _CachedFiles(StaticFiles):
-    """Let browsers keep files for a day; they come with an ETag to ask again with."""
+    """Let browsers keep what others wrote for a day; files come with an ETag to ask again with."""
 
     def file_response(
         self,
@@ -24,7 +28,8 @@ class _CachedFiles(StaticFiles):
     ) -> Response:
         """Return the answer for one file."""
         response = super().file_response(full_path, stat_result, scope, status_code)
-        response.headers["Cache-Control"] = _CACHE
+        is_own = Path(full_path).parent.name == _OWN
+        response.headers["Cache-Control"] = _ASK_FIRST if is_own else _CACHE
         return response
 
 

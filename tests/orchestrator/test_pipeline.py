@@ -1,3 +1,5 @@
+import base64
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -5,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from orchestrator.model_client import RawPrediction, Servable
 from orchestrator.pipeline import analyse
 from orchestrator.study import Options
 from serving.contract import NO_FINDING, ModelCard
-from tests.support.images import gradient, png
+from tests.support.images import ORIENTATION, encoded, gradient, png
 
 CARD = ModelCard(
     labels=("Mass", "Edema"),
@@ -93,3 +96,22 @@ def test_stages_are_announced_in_order_and_timed() -> None:
 def test_every_analysis_has_an_identifier_of_its_own() -> None:
     model = FixedModel(CARD, 0.5, 0.5)
     assert report(model)["analysis_id"] != report(model)["analysis_id"]
+
+
+def test_the_radiograph_comes_upright_and_gray_and_no_larger_than_a_picture() -> None:
+    stored = np.full((300, 600, 3), (255, 0, 0), np.uint8)  # red: luma 76
+    stored[:150] = 0
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6  # stored turned left: its upper half is the upright image's right half
+    upload = encoded(Image.fromarray(stored), "PNG", exif=exif)
+    wanted = Options(radiograph=True, format="png", max_size=256, heatmaps="none")
+    model = FixedModel(CARD, 0.5, 0.5)
+    found = analyse(upload, wanted, model, max_pixels=200_000).report.as_json()["radiograph"]
+    assert (found["media_type"], found["width"], found["height"]) == ("image/png", 128, 256)
+    picture = Image.open(io.BytesIO(base64.b64decode(found["data"])))
+    assert (picture.mode, picture.size, dict(picture.getexif())) == ("L", (128, 256), {})
+    assert [picture.getpixel((x, 128)) for x in (20, 100)] == [76, 0]
+
+
+def test_the_radiograph_is_left_out_unless_it_is_asked_for() -> None:
+    assert "radiograph" not in report(FixedModel(CARD, 0.5, 0.25))

@@ -1,0 +1,102 @@
+// Lead from an image to its result: start, progress, and then a result or a problem.
+
+import { byId } from "./elements.js";
+import { follow } from "./follow.js";
+import { watchForImages } from "./picker.js";
+import { Problem } from "./problem.js";
+import { showSending, showTask } from "./progress.js";
+import { clearReport, showReport } from "./result.js";
+import { showService } from "./service.js";
+import { showStatistics, watchSeries } from "./statistics.js";
+import { fetchReport, forget, submit } from "./task.js";
+import { watchOpacity } from "./viewer.js";
+
+const VIEWS = ["start", "progress", "problem", "result"];
+
+let view = "start";
+let image = null; // kept for another try
+let task = null; // identifier of what lies on the server
+let work = new AbortController();
+
+/** Show one view, and move the focus there: whoever doesn't see the page change hears of it. */
+function show(name) {
+  view = name;
+  for (const each of VIEWS) {
+    byId(each).hidden = each !== name;
+  }
+  byId(`${name}-title`).focus({ preventScroll: name === "start" });
+}
+
+async function analyse(chosen) {
+  image = chosen;
+  work = new AbortController();
+  const { signal } = work;
+  show("progress");
+  showSending();
+  try {
+    task = await submit(image, signal);
+    await follow(task, showTask, signal);
+    showReport(await fetchReport(task, signal));
+    show("result");
+    image = null;
+    showStatistics();
+  } catch (error) {
+    if (error.name !== "AbortError") {
+      complain(error);
+    }
+  }
+}
+
+function complain(error) {
+  const problem = error instanceof Problem ? error : defect(error);
+  byId("problem-title").textContent = problem.title;
+  byId("problem-detail").textContent = problem.detail;
+  byId("problem-advice").textContent = problem.advice;
+  byId("problem-reference").textContent = problem.reference ? `Reference: ${problem.reference}` : "";
+  byId("again").hidden = image === null || !problem.passes;
+  show("problem");
+  tidy();
+}
+
+function defect(error) {
+  console.error(error);
+  return new Problem({ title: "This page has a defect", detail: `It can't go on: ${error.message}.`, status: 500 });
+}
+
+/** Delete what lies on the server, and begin anew. */
+async function startOver() {
+  work.abort();
+  image = null;
+  clearReport();
+  show("start");
+  showService();
+  try {
+    await forgetTask();
+  } catch (problem) {
+    complain(problem);
+  }
+}
+
+async function forgetTask() {
+  const forgotten = task;
+  task = null;
+  if (forgotten !== null) {
+    await forget(forgotten);
+  }
+}
+
+/** Delete what nobody will look at; should that fail, it is forgotten when its time is over. */
+function tidy() {
+  forgetTask().catch(() => {});
+}
+
+watchForImages(() => view === "start" || view === "problem", analyse, complain);
+watchOpacity();
+watchSeries();
+byId("cancel").addEventListener("click", startOver);
+byId("over").addEventListener("click", startOver);
+byId("another").addEventListener("click", startOver);
+byId("again").addEventListener("click", () => analyse(image));
+addEventListener("pagehide", tidy);
+showService();
+showStatistics();

@@ -1,0 +1,168 @@
+"""What the page says when something is wrong: with the image, with the service, with the connection."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, FilePayload, Page, expect
+
+from tests.support.browser import needs_chromium, visiting
+from tests.support.images import png
+from tests.support.workers import Stack, running_stack
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.slow, needs_chromium]
+
+IMAGE = png(np.full((96, 128), 128, np.uint8))
+LIMITS = {"MAX_UPLOAD_BYTES": "200000", "MAX_PIXELS": "100000", "QUEUE_LIMIT": "1"}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, planted_folder: Path) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("problems")
+    with running_stack(folder, planted_folder, workers=1, **LIMITS) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser, stack: Stack) -> Iterator[Page]:
+    with visiting(browser, str(stack.client.base_url), errors=True) as opened:
+        yield opened
+
+
+def choose(page: Page, *uploads: bytes) -> None:
+    files = [
+        FilePayload(name="DOE_JANE.png", mimeType="image/png", buffer=each) for each in uploads
+    ]
+    page.get_by_label("Choose an image").set_input_files(files)
+
+
+@contextmanager
+def no_worker(stack: Stack) -> Iterator[None]:
+    """Take the worker away until the block ends."""
+    (worker,) = stack.workers
+    worker.kill()
+    try:
+        yield
+    finally:
+        worker.start()
+
+
+def expect_problem(page: Page, title: str, detail: str | re.Pattern[str]) -> None:
+    expect(page.get_by_role("heading", name=title)).to_be_focused()
+    expect(page.get_by_role("alert")).to_contain_text(detail)
+
+
+def expect_result(page: Page) -> None:
+    expect(page.get_by_role("heading", name=re.compile("finding"))).to_be_visible()
+
+
+def test_what_is_no_image_is_refused_with_a_reference_and_another_can_be_chosen(page: Page) -> None:
+    choose(page, b"<script>alert(1)</script> no image at all")
+    expect_problem(page, "Not a readable image", "expected PNG, JPEG, TIFF, BMP or WebP, got bytes")
+    uuid = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    expect(page.locator("#problem-reference")).to_have_text(re.compile(f"^Reference: {uuid}$"))
+    expect(page.get_by_role("button", name="Try again")).to_be_hidden()
+    page.get_by_role("button", name="Choose another image").click()
+    expect(page.get_by_role("heading", name="Analyse a radiograph")).to_be_focused()
+    choose(page, IMAGE)
+    expect_result(page)
+
+
+def test_too_many_pixels_are_refused(page: Page) -> None:
+    choose(page, png(np.zeros((400, 400), np.uint8)))
+    expect_problem(page, "Image too large", "expected at most 100000 pixels, got 400 x 400")
+
+
+def test_too_many_bytes_are_refused_before_they_are_sent(page: Page) -> None:
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.method))
+    choose(page, bytes(300_000))
+    expect_problem(page, "Upload too large", "Expected at most 0.2 MB, got 0.3 MB.")
+    assert "POST" not in sent
+
+
+def test_several_images_at_once_are_refused(page: Page) -> None:
+    page.get_by_label("Choose an image").evaluate("input => { input.multiple = true; }")
+    choose(page, IMAGE, IMAGE)
+    expect_problem(page, "More than one file", "Expected one image, got 2.")
+
+
+def test_a_full_queue_says_when_to_try_again_and_then_takes_the_image(
+    page: Page, stack: Stack
+) -> None:
+    with no_worker(stack):
+        waiting = stack.submit_one(IMAGE)
+        choose(page, IMAGE)
+        expect_problem(page, "Queue full", re.compile(r"Try again in (a second|\d+ seconds)\."))
+    stack.wait([waiting])
+    page.get_by_role("button", name="Try again").click()
+    expect_result(page)
+
+
+def test_while_the_model_server_is_away_the_page_says_what_it_waits_for(
+    page: Page, stack: Stack
+) -> None:
+    stack.model.kill()
+    page.reload()
+    expect(page.locator("#service")).to_contain_text("Images would have to wait now.")
+    choose(page, IMAGE)
+    text = page.locator("#progress-text")
+    expect(text).to_contain_text("Something it needs is away")
+    expect(text).to_contain_text("It is tried again by itself.")
+    stack.model.start()
+    expect_result(page)
+
+
+def test_a_lost_connection_is_found_again(page: Page, stack: Stack) -> None:
+    text = page.locator("#progress-text")
+    with no_worker(stack):
+        choose(page, IMAGE)
+        expect(text).to_have_text("Waiting: place 1 in the queue.")
+        stack.api.kill()
+        expect(text).to_contain_text("The service is out of reach; asking again.")
+        stack.api.start()
+        expect(text).to_contain_text("Waiting")
+    expect_result(page)
+
+
+def test_no_connection_at_all_can_be_tried_again(page: Page, stack: Stack) -> None:
+    page.context.set_offline(offline=True)
+    choose(page, IMAGE)
+    expect_problem(page, "The service can't be reached", "There was no answer.")
+    page.context.set_offline(offline=False)
+    page.get_by_role("button", name="Try again").click()
+    expect_result(page)
+
+
+def test_a_waiting_task_is_cancelled_on_request(page: Page, stack: Stack) -> None:
+    with no_worker(stack):
+        with page.expect_response("**/async/densenet_predict") as answer:
+            choose(page, IMAGE)
+        expect(page.locator("#progress-text")).to_contain_text("place 1")
+        with page.expect_response(lambda each: each.request.method == "DELETE"):
+            page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("heading", name="Analyse a radiograph")).to_be_focused()
+        assert stack.client.get(f"/tasks/{answer.value.json()['task_id']}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (401, "Reload the page to enter a key."),
+        (403, "This key may not do that: ask whoever runs the service."),
+        (500, "Quote the reference below when you report it."),
+        (415, ""),
+    ],
+)
+def test_what_to_do_follows_from_the_status(page: Page, status: int, advice: str) -> None:
+    found = page.evaluate(
+        """async (status) => {
+          const { Problem } = await import("/static/page/problem.js");
+          return new Problem({ title: "", detail: "", status }).advice;
+        }""",
+        status,
+    )
+    assert found == advice

@@ -11,7 +11,9 @@ from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
+from orchestrator.access.mode import choose_access, warn_if_open
 from orchestrator.body_limit import BodyLimitMiddleware
+from orchestrator.guard import GuardMiddleware
 from orchestrator.jobs.metrics import QueueCollector, QueueLimits
 from orchestrator.jobs.wiring import create_caretakers, create_desk
 from orchestrator.model_client import open_model
@@ -56,7 +58,13 @@ class State(TypedDict):
 
 
 def create_app(settings: Settings) -> Starlette:
-    """Build the application; its clients open when it starts and close when it stops."""
+    """Build the application; its clients open when it starts and close when it stops.
+
+    Raises:
+        SettingsError: The settings of access contradict each other.
+    """
+    keyring = choose_access(settings)
+    warn_if_open(keyring)
     registry = CollectorRegistry()
     telemetry = Telemetry(Metrics(registry), open_tracer(settings, "cxr-api"))
 
@@ -120,6 +128,7 @@ def create_app(settings: Settings) -> Starlette:
         middleware=[
             Middleware(RequestIdMiddleware),
             Middleware(TelemetryMiddleware, telemetry=telemetry),
+            Middleware(GuardMiddleware, keyring=keyring),
             Middleware(
                 BodyLimitMiddleware,
                 max_bytes=settings.max_upload_bytes,
@@ -129,5 +138,5 @@ def create_app(settings: Settings) -> Starlette:
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
-    app.state.openapi = describe(app.routes)
+    app.state.openapi = describe(app.routes, with_keys=keyring is not None)
     return app

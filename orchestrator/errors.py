@@ -14,6 +14,9 @@
     │   ├── TooManyBytesError    413
     │   ├── TooManyPixelsError   413
     │   ├── ImplausibleSizeError 422
+    │   ├── UnauthorizedError    401
+    │   ├── InsufficientScopeError 403
+    │   ├── CrossSiteError       403
     │   ├── LinkInvalidError     403
     │   ├── LinkExpiredError     410
     │   ├── NotFoundError        404
@@ -163,6 +166,30 @@ class ImplausibleSizeError(RequestError):
     status = 422
     code = "implausible_size"
     title = "Implausible image size"
+
+
+class UnauthorizedError(RequestError):
+    """The request shows no API key, or one that the service does not know."""
+
+    status = 401
+    code = "unauthorized"
+    title = "API key needed"
+
+
+class InsufficientScopeError(RequestError):
+    """The API key is known, but may not do this."""
+
+    status = 403
+    code = "insufficient_scope"
+    title = "Not allowed with this key"
+
+
+class CrossSiteError(RequestError):
+    """A browser sent the request for another site, with the key that it remembers for this one."""
+
+    status = 403
+    code = "cross_site"
+    title = "Sent for another site"
 
 
 class LinkInvalidError(RequestError):

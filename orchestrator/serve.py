@@ -42,8 +42,12 @@ def serve() -> None:
         require_data_dir(settings)
     logs.configure(settings.log_level)
     keep_freed_memory()
+    try:
+        app = create_app(settings)
+    except SettingsError as err:
+        raise click.ClickException(str(err)) from err
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,

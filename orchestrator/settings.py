@@ -21,6 +21,11 @@ class SettingsError(ValueError):
     """A setting that can't be used; the message names the variable."""
 
 
+def client_key() -> str:
+    """Return the API key that commands send: CXR_API_KEY, as arguments are seen by whoever lists processes."""
+    return os.environ.get("CXR_API_KEY", "")
+
+
 def _integer(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         value = int(text) if text.strip().lstrip("-").isdigit() else None
@@ -79,7 +84,7 @@ def _redis_url(text: str) -> str:
 
 def _setting(default: _T, parse: Callable[[str], _T], text: str, *, secret: bool = False) -> _T:
     """Declare one setting: its default, how its text is read, and its line in the documentation."""
-    metadata = {"parse": parse, "help": text}
+    metadata = {"parse": parse, "help": text, "secret": secret}
     field: _T = dataclasses.field(default=default, repr=not secret, metadata=metadata)
     return field
 
@@ -93,6 +98,22 @@ class Settings:
     data_dir: Path = _setting(Path(".data"), Path, "Folder for everything the service writes.")
     log_level: str = _setting(
         "info", _choice("debug", "info", "warning", "error"), "Least severe level that is logged."
+    )
+
+    access: str | None = _setting(
+        None,
+        _choice("keys", "open"),
+        "`keys` lets in requests with a key only, `open` every one; if unset, `keys` where there are any, and `open`"
+        " on loopback without.",
+    )
+    api_keys: str | None = _setting(
+        None,
+        str,
+        "Entries NAME:SCOPES:SHA256 of keys, as `cxr key` writes them, separated by commas or white space.",
+        secret=True,
+    )
+    api_keys_file: Path | None = _setting(
+        None, _optional_path, "A file of such entries, one a line; read again when it has changed."
     )
 
     metrics_host: str = _setting("127.0.0.1", str, "Address a worker answers Prometheus on.")
@@ -266,8 +287,9 @@ class Settings:
             try:
                 values[field.name] = field.metadata["parse"](text)
             except ValueError as err:
+                got = "something else" if field.metadata["secret"] else repr(text)
                 raise SettingsError(
-                    f"{field.name.upper()}: expected {err}, got {text!r}; correct it or unset it"
+                    f"{field.name.upper()}: expected {err}, got {got}; correct it or unset it"
                 ) from err
         settings = cls(**values)
         settings._check_cloudinary()

@@ -15,6 +15,7 @@ import httpx
 
 import serving
 from orchestrator import dashboard, embedded_redis, logs, model_source
+from orchestrator.access.mode import choose_access
 from orchestrator.publish_model import explained
 from orchestrator.serve import read_settings, require_data_dir
 from orchestrator.settings import Settings, SettingsError
@@ -31,6 +32,10 @@ def up() -> None:
     settings = read_settings()
     logs.configure(settings.log_level)
     require_data_dir(settings)
+    try:
+        choose_access(settings)
+    except SettingsError as err:
+        raise click.ClickException(str(err)) from err
     with _only_one(settings.data_dir):
         port = _free_port(settings.host, settings.port)
         folder = _servable(settings)

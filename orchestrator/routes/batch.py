@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from orchestrator.access.caller import caller_name
 from orchestrator.answers import AcceptedBatchAnswer
 from orchestrator.errors import MissingFileError, TaskNotFoundError, TooManyBytesError
 from orchestrator.jobs import archive
@@ -25,7 +26,9 @@ async def submit(request: Request) -> Response:
     wanted = options(form)
     callback = callback_url(request, form)
     uploads = await _uploads(form, here.settings)
-    submission = Submission(uploads, wanted, "zip", callback, is_batch=True)
+    submission = Submission(
+        uploads, wanted, "zip", callback, is_batch=True, caller=caller_name(request.scope)
+    )
     work = partial(here.desk.submit_batch, submission, idempotency(request))
     batch = await here.desk_threads.run(work)
     location = request.url_for("batch", batch_id=batch["batch_id"]).path

@@ -139,4 +139,5 @@ def create_app(settings: Settings) -> Starlette:
         lifespan=lifespan,
     )
     app.state.openapi = describe(app.routes, with_keys=keyring is not None)
+    app.state.registry = registry
     return app

@@ -8,6 +8,7 @@ from orchestrator.app import create_app
 from orchestrator.memory import keep_freed_memory
 from orchestrator.settings import Settings, SettingsError
 from orchestrator.storage.create import check_data_dir, keeps_on_disk
+from orchestrator.telemetry.port import open_port
 from orchestrator.telemetry.tracing import check_tracing
 from orchestrator.thresholds import ThresholdsError, read_thresholds
 
@@ -44,6 +45,7 @@ def serve() -> None:
     keep_freed_memory()
     try:
         app = create_app(settings)
+        open_port(settings, app.state.registry)
     except SettingsError as err:
         raise click.ClickException(str(err)) from err
     uvicorn.run(

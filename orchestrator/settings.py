@@ -116,11 +116,14 @@ class Settings:
         None, _optional_path, "A file of such entries, one a line; read again when it has changed."
     )
 
-    metrics_host: str = _setting("127.0.0.1", str, "Address a worker answers Prometheus on.")
+    metrics_host: str = _setting(
+        "127.0.0.1", str, "Address that API and workers answer Prometheus on, without a key."
+    )
     metrics_port: int | None = _setting(
         None,
         _integer(1, 65535),
-        "Port a worker answers Prometheus on; none if unset. `cxr up` counts on from it, one for each worker.",
+        "Port that API and workers answer Prometheus on; none if unset. `cxr up` gives it to the API and counts on from"
+        " it, one for each worker.",
     )
     otel_exporter_otlp_endpoint: str | None = _setting(
         None,

@@ -95,15 +95,15 @@ def _children(settings: Settings, port: int, folder: Path) -> list[Child]:
         Child(f"worker-{number}", [*cxr, "worker"], shared | _metrics_port(settings, number))
         for number in range(1, settings.workers + 1)
     ]
-    api = Child("api", [*cxr, "serve"], shared | {"PORT": str(port)})
+    api = Child("api", [*cxr, "serve"], shared | {"PORT": str(port)} | _metrics_port(settings, 0))
     return [*children, *workers, *_dashboard(settings, [*cxr, "dashboard"], shared), api]
 
 
 def _metrics_port(settings: Settings, number: int) -> dict[str, str]:
-    """Return a port for the figures of one worker: they can't share one."""
+    """Return a port for the figures of one process, the API being number 0: they can't share one."""
     if settings.metrics_port is None:
         return {}
-    return {"METRICS_PORT": str(settings.metrics_port + number - 1)}
+    return {"METRICS_PORT": str(settings.metrics_port + number)}
 
 
 def _embeds_redis(settings: Settings) -> bool:

@@ -236,3 +236,14 @@ def test_open_access_is_warned_of_once(tmp_path: Path) -> None:
         line for line in (tmp_path / "log").read_text().splitlines() if "access is open" in line
     ]
     assert [json.loads(line)["level"] for line in warnings] == ["warning"]
+
+
+def test_prometheus_asks_a_port_of_its_own_without_a_key(tmp_path: Path) -> None:
+    port = free_port()
+    settings = {"API_KEYS": API_KEYS, "METRICS_PORT": str(port)}
+    with running_api(tmp_path / "log", **settings) as client:
+        assert client.get("/metrics").status_code == 401
+        figures = httpx.get(f"http://127.0.0.1:{port}/metrics").raise_for_status().text
+        assert 'cxr_http_problems_total{code="unauthorized",route="/metrics"} 1.0' in figures
+        # It answers figures and nothing else
+        assert httpx.get(f"http://127.0.0.1:{port}/tasks/{ID}").text.startswith("# HELP")

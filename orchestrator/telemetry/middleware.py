@@ -23,6 +23,12 @@ def route_template(scope: Scope) -> str:
     return template
 
 
+def known_method(scope: Scope) -> str:
+    """Return the method of a request, or ``other``: a method may be any word."""
+    method: str = scope["method"]
+    return method if method in _METHODS else "other"
+
+
 def tell_problem(scope: Scope, code: str) -> None:
     """Say with which error a request is answered."""
     scope[_SCOPE_KEY] = code
@@ -49,7 +55,7 @@ class TelemetryMiddleware:
             await send(message)
 
         record = self.telemetry.recorder.record
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        method = known_method(scope)
         record([Sample(HTTP_IN_FLIGHT, 1)])
         begin = time.perf_counter()
         parent = Headers(scope=scope).get("traceparent", "")

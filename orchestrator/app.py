@@ -8,6 +8,7 @@ from typing import Final, TypedDict
 import anyio
 import anyio.to_thread
 from prometheus_client import CollectorRegistry
+from redis.asyncio import ConnectionPool
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
@@ -16,10 +17,11 @@ from orchestrator.body_limit import BodyLimitMiddleware
 from orchestrator.guard import GuardMiddleware
 from orchestrator.jobs.metrics import QueueCollector, QueueLimits
 from orchestrator.jobs.wiring import create_caretakers, create_desk
+from orchestrator.limiter import Limiter, missed_counter
 from orchestrator.model_client import open_model
 from orchestrator.openapi.document import describe
 from orchestrator.problems import HANDLERS
-from orchestrator.redis_client import connect
+from orchestrator.redis_client import connect, connect_async
 from orchestrator.request_id import RequestIdMiddleware
 from orchestrator.routes import (
     batch,
@@ -43,6 +45,7 @@ from orchestrator.telemetry.middleware import TelemetryMiddleware
 from orchestrator.telemetry.probe import UpCollector
 from orchestrator.telemetry.telemetry import Telemetry
 from orchestrator.telemetry.tracing import open_tracer
+from orchestrator.throttle import ThrottleMiddleware
 
 # Redis answers in a fraction of a millisecond; more threads than these would only wait for each other.
 _DESK_THREADS: Final = 16
@@ -66,6 +69,8 @@ def create_app(settings: Settings) -> Starlette:
     keyring = choose_access(settings)
     warn_if_open(keyring)
     registry = CollectorRegistry()
+    pool = connect_async(settings.redis_url)
+    limiters = _limiters(settings, pool, registry)
     telemetry = Telemetry(Metrics(registry), open_tracer(settings, "cxr-api"))
 
     @asynccontextmanager
@@ -110,6 +115,7 @@ def create_app(settings: Settings) -> Starlette:
                 for caretaker in caretakers:
                     await anyio.to_thread.run_sync(caretaker.stop)
                 client.close()
+                await pool.aclose()
                 await anyio.to_thread.run_sync(telemetry.tracer.close)
 
     app = Starlette(
@@ -130,6 +136,9 @@ def create_app(settings: Settings) -> Starlette:
             Middleware(TelemetryMiddleware, telemetry=telemetry),
             Middleware(GuardMiddleware, keyring=keyring),
             Middleware(
+                ThrottleMiddleware, analyses=limiters["analyses"], others=limiters["others"]
+            ),
+            Middleware(
                 BodyLimitMiddleware,
                 max_bytes=settings.max_upload_bytes,
                 exceptions={"/async/batch": settings.batch_bytes},
@@ -141,3 +150,15 @@ def create_app(settings: Settings) -> Starlette:
     app.state.openapi = describe(app.routes, with_keys=keyring is not None)
     app.state.registry = registry
     return app
+
+
+def _limiters(
+    settings: Settings, pool: ConnectionPool, registry: CollectorRegistry
+) -> dict[str, Limiter | None]:
+    """Return what counts requests, None where there is no limit."""
+    missed = missed_counter()
+    registry.register(missed)
+    rates = {"analyses": settings.rate_limit, "others": settings.rate_limit_read}
+    return {
+        name: Limiter(name, rate, pool, missed) if rate else None for name, rate in rates.items()
+    }

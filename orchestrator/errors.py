@@ -16,6 +16,7 @@
     │   ├── ImplausibleSizeError 422
     │   ├── UnauthorizedError    401
     │   ├── InsufficientScopeError 403
+    │   ├── RateLimitError       429
     │   ├── CrossSiteError       403
     │   ├── LinkInvalidError     403
     │   ├── LinkExpiredError     410
@@ -182,6 +183,14 @@ class InsufficientScopeError(RequestError):
     status = 403
     code = "insufficient_scope"
     title = "Not allowed with this key"
+
+
+class RateLimitError(RequestError):
+    """The caller has asked as often as it may for now."""
+
+    status = 429
+    code = "rate_limited"
+    title = "Too many requests"
 
 
 class CrossSiteError(RequestError):

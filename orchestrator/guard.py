@@ -47,12 +47,10 @@ class GuardMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if self.keyring is None:
-            tell_caller(scope, ANYBODY)
-            await self.app(scope, receive, send)
-            return
         need, route = _need(scope)
-        if need != OPEN:
+        if need != OPEN and self.keyring is None:
+            tell_caller(scope, ANYBODY)
+        elif need != OPEN and self.keyring is not None:
             try:
                 _admit(self.keyring, scope, need)
             except RequestError as err:

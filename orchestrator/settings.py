@@ -6,6 +6,7 @@ lists them all.
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,12 @@ def _seconds(low: float, high: float) -> Callable[[str], float]:
         return value
 
     return parse
+
+
+def _rate(text: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]*/([1-9][0-9]*)?(second|minute|hour|day)s?", text):
+        raise ValueError("a rate such as 600/minute or 20/10seconds")
+    return text
 
 
 def _choice(*values: str) -> Callable[[str], str]:
@@ -114,6 +121,15 @@ class Settings:
     )
     api_keys_file: Path | None = _setting(
         None, _optional_path, "A file of such entries, one a line; read again when it has changed."
+    )
+
+    rate_limit: str | None = _setting(
+        None,
+        _rate,
+        "How often one caller may send images, such as 600/minute; a batch counts as its images. No limit if unset.",
+    )
+    rate_limit_read: str | None = _setting(
+        None, _rate, "How often one caller may ask for anything else. No limit if unset."
     )
 
     metrics_host: str = _setting(

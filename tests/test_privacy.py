@@ -112,7 +112,7 @@ def stack(folder: Path) -> Iterator[Stack]:
 
     export_model(planted_model(), folder / "densenet", labels=PLANTED_LABELS, preprocess="rescale")
     settings = {"API_KEYS": API_KEYS, "LOG_LEVEL": "debug", "CALLBACK_SECRET": "s" * 32}
-    settings |= {"CALLBACK_HOSTS": "127.0.0.1:9"}
+    settings |= {"CALLBACK_HOSTS": "127.0.0.1:9", "RATE_LIMIT": "10000/minute"}
     with running_stack(folder, folder / "densenet", workers=0, **settings) as running:
         running.client.headers.update(bearer(ADMIN))
         yield running

@@ -13,6 +13,7 @@ from orchestrator.answers import PackedReportAnswer, ProblemAnswer, TaskDone
 from orchestrator.errors import (
     CrossSiteError,
     InsufficientScopeError,
+    RateLimitError,
     ServiceError,
     UnauthorizedError,
 )
@@ -50,6 +51,9 @@ _HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
     "Location": ("Path of what was accepted.", {"type": "string", "format": "uri-reference"}),
     "Content-Disposition": ("A file name to keep the answer under.", {"type": "string"}),
     "Cache-Control": ("How long the answer may be kept.", {"type": "string"}),
+    "RateLimit-Limit": ("What a caller may ask within a window.", {"type": "integer"}),
+    "RateLimit-Remaining": ("What is left of that.", {"type": "integer", "minimum": 0}),
+    "RateLimit-Reset": ("Seconds until the window ends.", {"type": "integer", "minimum": 0}),
     "WWW-Authenticate": ("How a key can be shown.", {"type": "string"}),
     "Vary": ("Request headers that the answer depends on.", {"type": "string"}),
 }
@@ -74,7 +78,7 @@ SECURITY_SCHEMES: Final[Schema] = {
 _ERROR_HEADERS: Final[Mapping[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),
     409: ("Retry-After",),
-    429: ("Retry-After",),
+    429: ("Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
     503: ("Retry-After",),
 }
 _ALWAYS: Final = "X-Request-ID"
@@ -218,7 +222,7 @@ def _general_errors(method: str, path: str) -> tuple[type[ServiceError], ...]:
     """Return the errors that an operation may answer before its handler is asked."""
     if need_of(method, path) == OPEN:
         return ()
-    return (UnauthorizedError, InsufficientScopeError, CrossSiteError)
+    return (UnauthorizedError, InsufficientScopeError, CrossSiteError, RateLimitError)
 
 
 def _responses(

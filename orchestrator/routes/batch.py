@@ -17,6 +17,7 @@ from orchestrator.routes.parameters import options
 from orchestrator.routes.tasks import POLL_AGAIN, UUID, callback_url, idempotency
 from orchestrator.services import services
 from orchestrator.settings import Settings
+from orchestrator.throttle import charge
 
 
 async def submit(request: Request) -> Response:
@@ -31,6 +32,7 @@ async def submit(request: Request) -> Response:
     )
     work = partial(here.desk.submit_batch, submission, idempotency(request))
     batch = await here.desk_threads.run(work)
+    await charge(request, len(uploads) - 1)
     location = request.url_for("batch", batch_id=batch["batch_id"]).path
     answer: AcceptedBatchAnswer = {
         **batch,

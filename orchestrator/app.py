@@ -11,9 +11,11 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import ConnectionPool
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from orchestrator.access.mode import choose_access, warn_if_open
 from orchestrator.body_limit import BodyLimitMiddleware
+from orchestrator.body_timeout import BodyTimeoutMiddleware
 from orchestrator.guard import GuardMiddleware
 from orchestrator.jobs.metrics import QueueCollector, QueueLimits
 from orchestrator.jobs.wiring import create_caretakers, create_desk
@@ -23,6 +25,7 @@ from orchestrator.openapi.document import describe
 from orchestrator.problems import HANDLERS
 from orchestrator.redis_client import connect, connect_async
 from orchestrator.request_id import RequestIdMiddleware
+from orchestrator.response_headers import ResponseHeadersMiddleware
 from orchestrator.routes import (
     batch,
     docs,
@@ -50,6 +53,10 @@ from orchestrator.throttle import ThrottleMiddleware
 # Redis answers in a fraction of a millisecond; more threads than these would only wait for each other.
 _DESK_THREADS: Final = 16
 _DESK_QUEUE: Final = 2000
+_EXPOSED: Final = (
+    *("X-Request-ID", "Location", "Retry-After", "Content-Disposition"),
+    *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
+)
 _STREAMS: Final = 200
 _MODEL_UP: Final = ("cxr_model_up", "Whether the model server has a version available.")
 
@@ -133,7 +140,12 @@ def create_app(settings: Settings) -> Starlette:
         ],
         middleware=[
             Middleware(RequestIdMiddleware),
+            Middleware(
+                ResponseHeadersMiddleware,
+                https=(settings.public_url or "").startswith("https://"),
+            ),
             Middleware(TelemetryMiddleware, telemetry=telemetry),
+            *_cors(settings),
             Middleware(GuardMiddleware, keyring=keyring),
             Middleware(
                 ThrottleMiddleware, analyses=limiters["analyses"], others=limiters["others"]
@@ -143,6 +155,7 @@ def create_app(settings: Settings) -> Starlette:
                 max_bytes=settings.max_upload_bytes,
                 exceptions={"/async/batch": settings.batch_bytes},
             ),
+            Middleware(BodyTimeoutMiddleware, seconds=settings.body_timeout),
         ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
@@ -150,6 +163,21 @@ def create_app(settings: Settings) -> Starlette:
     app.state.openapi = describe(app.routes, with_keys=keyring is not None)
     app.state.registry = registry
     return app
+
+
+def _cors(settings: Settings) -> list[Middleware]:
+    """Return what lets scripts of other sites ask; browsers' own credentials are never let through for them."""
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "X-API-Key", "Idempotency-Key", "X-Request-ID"],
+            expose_headers=_EXPOSED,
+        )
+    ]
 
 
 def _limiters(

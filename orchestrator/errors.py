@@ -17,6 +17,7 @@
     │   ├── UnauthorizedError    401
     │   ├── InsufficientScopeError 403
     │   ├── RateLimitError       429
+    │   ├── RequestTimeoutError  408
     │   ├── CrossSiteError       403
     │   ├── LinkInvalidError     403
     │   ├── LinkExpiredError     410
@@ -191,6 +192,14 @@ class RateLimitError(RequestError):
     status = 429
     code = "rate_limited"
     title = "Too many requests"
+
+
+class RequestTimeoutError(RequestError):
+    """The body came too slowly."""
+
+    status = 408
+    code = "request_timeout"
+    title = "Request too slow"
 
 
 class CrossSiteError(RequestError):

@@ -1,10 +1,14 @@
 """Run the HTTP API alone: ``cxr serve``."""
 
+import asyncio
+from typing import cast
+
 import click
 import uvicorn
 
 from orchestrator import logs
 from orchestrator.app import create_app
+from orchestrator.connections import protocol
 from orchestrator.memory import keep_freed_memory
 from orchestrator.settings import Settings, SettingsError
 from orchestrator.storage.create import check_data_dir, keeps_on_disk
@@ -55,4 +59,6 @@ def serve() -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # uvicorn takes whatever makes a protocol; its annotation names classes only
+        http=cast(type[asyncio.Protocol], protocol(settings)),
     )

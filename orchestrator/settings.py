@@ -83,6 +83,17 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _origins(text: str) -> str:
+    for origin in text.split(","):
+        parts = urlsplit(origin.strip())
+        if f"{parts.scheme}://{parts.netloc}" != origin.strip() or parts.scheme not in (
+            "http",
+            "https",
+        ):
+            raise ValueError("origins such as https://HOST, without a path, comma-separated")
+    return text
+
+
 def _redis_url(text: str) -> str:
     if urlsplit(text).scheme not in ("redis", "rediss", "unix"):
         raise ValueError("an address such as redis://HOST:6379/0")
@@ -130,6 +141,26 @@ class Settings:
     )
     rate_limit_read: str | None = _setting(
         None, _rate, "How often one caller may ask for anything else. No limit if unset."
+    )
+
+    cors_origins: str | None = _setting(
+        None,
+        _origins,
+        "Sites whose scripts may ask, comma-separated, such as https://HOST; none if unset.",
+    )
+    head_timeout: float = _setting(
+        20.0, _seconds(0.1, 3600), "Seconds that a request's line and headers may take."
+    )
+    body_timeout: float = _setting(
+        60.0,
+        _seconds(0.1, 3600),
+        "Seconds that a body may take, beside one for every 10 kB that have come.",
+    )
+    send_timeout: float = _setting(
+        60.0, _seconds(0.1, 3600), "Seconds that a client may take nothing of what it is sent."
+    )
+    connections: int = _setting(
+        500, _integer(1, 1_000_000), "Connections that the API holds at once, per process."
     )
 
     metrics_host: str = _setting(

@@ -14,6 +14,7 @@ from orchestrator.errors import (
     CrossSiteError,
     InsufficientScopeError,
     RateLimitError,
+    RequestTimeoutError,
     ServiceError,
     UnauthorizedError,
 )
@@ -222,7 +223,8 @@ def _general_errors(method: str, path: str) -> tuple[type[ServiceError], ...]:
     """Return the errors that an operation may answer before its handler is asked."""
     if need_of(method, path) == OPEN:
         return ()
-    return (UnauthorizedError, InsufficientScopeError, CrossSiteError, RateLimitError)
+    found = (UnauthorizedError, InsufficientScopeError, CrossSiteError, RateLimitError)
+    return (*found, RequestTimeoutError) if method == "POST" else found
 
 
 def _responses(

@@ -14,6 +14,8 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from orchestrator.access.mode import choose_access, warn_if_open
+from orchestrator.audit.trail import AuditReader, AuditWriter, Retention
+from orchestrator.auditor import AuditMiddleware
 from orchestrator.body_limit import BodyLimitMiddleware
 from orchestrator.body_timeout import BodyTimeoutMiddleware
 from orchestrator.guard import GuardMiddleware
@@ -27,6 +29,7 @@ from orchestrator.redis_client import connect, connect_async
 from orchestrator.request_id import RequestIdMiddleware
 from orchestrator.response_headers import ResponseHeadersMiddleware
 from orchestrator.routes import (
+    audit,
     batch,
     docs,
     files,
@@ -78,6 +81,7 @@ def create_app(settings: Settings) -> Starlette:
     registry = CollectorRegistry()
     pool = connect_async(settings.redis_url)
     limiters = _limiters(settings, pool, registry)
+    auditor = _auditor(settings, pool, registry)
     telemetry = Telemetry(Metrics(registry), open_tracer(settings, "cxr-api"))
 
     @asynccontextmanager
@@ -110,6 +114,7 @@ def create_app(settings: Settings) -> Starlette:
                         registry=registry,
                         telemetry=telemetry,
                         statistics=statistics,
+                        audit=AuditReader(client) if auditor else None,
                         threads=pools["analyses"],
                         health_threads=pools["health"],
                         streams=anyio.CapacityLimiter(_STREAMS),
@@ -135,6 +140,7 @@ def create_app(settings: Settings) -> Starlette:
             *stats.ROUTES,
             *batch.ROUTES,
             *metrics.ROUTES,
+            *audit.ROUTES,
             *docs.ROUTES,
             *static.ROUTES,
         ],
@@ -146,6 +152,7 @@ def create_app(settings: Settings) -> Starlette:
             ),
             Middleware(TelemetryMiddleware, telemetry=telemetry),
             *_cors(settings),
+            Middleware(AuditMiddleware, writer=auditor),
             Middleware(GuardMiddleware, keyring=keyring),
             Middleware(
                 ThrottleMiddleware, analyses=limiters["analyses"], others=limiters["others"]
@@ -178,6 +185,18 @@ def _cors(settings: Settings) -> list[Middleware]:
             expose_headers=_EXPOSED,
         )
     ]
+
+
+def _auditor(
+    settings: Settings, pool: ConnectionPool, registry: CollectorRegistry
+) -> AuditWriter | None:
+    """Return what keeps the audit trail, None where none is kept."""
+    if settings.audit_retention_days == 0:
+        return None
+    days = settings.audit_retention_days
+    writer = AuditWriter(pool, Retention(days * 86_400, settings.audit_entries))
+    registry.register(writer.missed)
+    return writer
 
 
 def _limiters(

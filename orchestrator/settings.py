@@ -143,6 +143,15 @@ class Settings:
         None, _rate, "How often one caller may ask for anything else. No limit if unset."
     )
 
+    audit_retention_days: int = _setting(
+        90, _integer(0, 3660), "Days that the audit trail is kept; 0 keeps none."
+    )
+    audit_entries: int = _setting(
+        1_000_000,
+        _integer(1000, 1_000_000_000),
+        "Entries of the audit trail that are kept, about; the oldest go first.",
+    )
+
     cors_origins: str | None = _setting(
         None,
         _origins,

@@ -45,7 +45,18 @@ POLICY: Final[Mapping[tuple[str, str], Need]] = {
     ("GET", "/stats/diseases/weekly"): READ,
     ("GET", "/stats/diseases/daily"): READ,
     ("GET", "/metrics"): ADMIN,
+    ("GET", "/audit"): ADMIN,
 }
+
+# What the audit trail has: whatever sends, takes or deletes something of a patient's, and looks at the trail.
+AUDITED: Final = frozenset(
+    {
+        *(operation for operation in POLICY if operation[0] in ("POST", "DELETE")),
+        ("GET", "/tasks/{task_id}/result"),
+        ("GET", "/batches/{batch_id}/result"),
+        ("GET", "/audit"),
+    }
+)
 
 
 def need_of(method: str, template: str) -> Need:

@@ -70,12 +70,13 @@ class Submission:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much the queue may hold, and how its jobs are run."""
+    """How much the queue may hold, how its jobs are run, and for how many seconds their ends are in the audit trail."""
 
     tasks: int
     bytes: int
     timeout: int
     retries: int
+    audit: int = 0
 
 
 class Submitter:
@@ -144,6 +145,8 @@ class Submitter:
             created=time.time(),
             callback=submission.callback,
             traceparent=traceparent(),
+            caller=submission.caller,
+            audit=self._limits.audit,
         )
 
     def _try(

@@ -12,7 +12,18 @@ from starlette.responses import Response
 from orchestrator import answers as types
 from orchestrator import errors
 from orchestrator.openapi.operation import Answer, Body, Operation
-from orchestrator.routes import batch, docs, files, health, hosted, metrics, predict, stats, tasks
+from orchestrator.routes import (
+    audit,
+    batch,
+    docs,
+    files,
+    health,
+    hosted,
+    metrics,
+    predict,
+    stats,
+    tasks,
+)
 from orchestrator.routes.bodies import IMAGE_FIELD
 from orchestrator.routes.forms import FILE_FIELD
 from orchestrator.routes.kinds import Parameter, Text
@@ -337,6 +348,23 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
         tag="Health",
         answers=(Answer(text="Prometheus' text format.", content={"text/plain": _TEXT}),),
         errors=(errors.BusyError,),
+    ),
+    audit.audit: Operation(
+        tag="Access",
+        query=audit.PARAMETERS,
+        answers=(
+            Answer(
+                text="A part of the trail.",
+                content={"application/json": types.AuditAnswer, "text/csv": _TEXT},
+                headers=("Content-Disposition",),
+            ),
+        ),
+        errors=(
+            errors.ParameterError,
+            errors.NotFoundError,
+            errors.RedisUnavailableError,
+            errors.BusyError,
+        ),
     ),
     docs.page: Operation(
         tag="Description",

@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from orchestrator.access.caller import caller_name
 from orchestrator.answers import AcceptedBatchAnswer
+from orchestrator.audit.subject import tell_subject
 from orchestrator.errors import MissingFileError, TaskNotFoundError, TooManyBytesError
 from orchestrator.jobs import archive
 from orchestrator.jobs.submit import Submission
@@ -32,6 +33,7 @@ async def submit(request: Request) -> Response:
     )
     work = partial(here.desk.submit_batch, submission, idempotency(request))
     batch = await here.desk_threads.run(work)
+    tell_subject(request.scope, "batch_id", batch["batch_id"])
     await charge(request, len(uploads) - 1)
     location = request.url_for("batch", batch_id=batch["batch_id"]).path
     answer: AcceptedBatchAnswer = {
@@ -73,6 +75,7 @@ def batch_id(request: Request) -> str:
     found: str = request.path_params["batch_id"].lower()
     if not UUID.fullmatch(found):
         raise TaskNotFoundError("expected the identifier of a batch (a UUID), got something else")
+    tell_subject(request.scope, "batch_id", found)
     return found
 
 

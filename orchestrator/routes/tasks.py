@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from orchestrator.access.caller import caller_name
 from orchestrator.answers import AcceptedTaskAnswer
+from orchestrator.audit.subject import tell_subject
 from orchestrator.errors import ParameterError, TaskNotFoundError
 from orchestrator.hosted import with_base
 from orchestrator.jobs.callbacks import checked_url
@@ -100,6 +101,7 @@ def task_id(request: Request) -> str:
     found: str = request.path_params["task_id"].lower()
     if not UUID.fullmatch(found):
         raise TaskNotFoundError("expected the identifier of a task (a UUID), got something else")
+    tell_subject(request.scope, "task_id", found)
     return found
 
 
@@ -139,6 +141,7 @@ async def _accept(request: Request, submission: Submission) -> Response:
     here = services(request)
     work = partial(here.desk.submit, submission, idempotency(request))
     task = await here.desk_threads.run(work)
+    tell_subject(request.scope, "task_id", task["task_id"])
     location = request.url_for("task", task_id=task["task_id"]).path
     answer: AcceptedTaskAnswer = {
         **task,

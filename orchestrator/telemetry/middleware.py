@@ -34,6 +34,12 @@ def tell_problem(scope: Scope, code: str) -> None:
     scope[_SCOPE_KEY] = code
 
 
+def problem_of(scope: Scope) -> str:
+    """Return the code of the error that a request is answered with, or nothing."""
+    code: str = scope.get(_SCOPE_KEY, "")
+    return code
+
+
 class TelemetryMiddleware:
     """Count requests, their durations and their problems; open a span for each."""
 

@@ -47,6 +47,7 @@ SCOPES = {
     ("GET", "/stats/diseases/weekly"): {READ},
     ("GET", "/stats/diseases/daily"): {READ},
     ("GET", "/metrics"): set(),
+    ("GET", "/audit"): set(),
 }
 
 

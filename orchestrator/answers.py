@@ -352,6 +352,28 @@ class WorkersHealthAnswer(QueueFigures):
     status: Literal["ok"]
 
 
+class AuditEntry(TypedDict):
+    """Something that was done."""
+
+    id: Annotated[str, note("Place in the trail.", pattern="^[0-9]+-[0-9]+$")]
+    time: Moment
+    caller: Annotated[str, note("Name of the key; empty where access is open.")]
+    action: Annotated[str, note("Name of the operation, or `task` for the end of a task.")]
+    outcome: Annotated[str, note("`ok`, or the `code` of the error.")]
+    status: NotRequired[Annotated[int, note("HTTP status of the answer.")]]
+    task_id: NotRequired[Uuid]
+    batch_id: NotRequired[Uuid]
+    analysis_id: NotRequired[Uuid]
+    request_id: NotRequired[str]
+
+
+class AuditAnswer(TypedDict):
+    """A part of the audit trail, oldest entries first."""
+
+    entries: list[AuditEntry]
+    next: Annotated[str | None, note("What `after` goes on from; null at the end.")]
+
+
 class ProblemAnswer(TypedDict):
     """An error, as problem details (RFC 9457)."""
 

@@ -8,18 +8,28 @@ from typing import Final, TypedDict
 import anyio
 import anyio.to_thread
 from prometheus_client import CollectorRegistry
+from redis.asyncio import ConnectionPool
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
+from orchestrator.access.mode import choose_access, warn_if_open
+from orchestrator.audit.trail import AuditReader, AuditWriter, Retention
+from orchestrator.auditor import AuditMiddleware
 from orchestrator.body_limit import BodyLimitMiddleware
+from orchestrator.body_timeout import BodyTimeoutMiddleware
+from orchestrator.guard import GuardMiddleware
 from orchestrator.jobs.metrics import QueueCollector, QueueLimits
 from orchestrator.jobs.wiring import create_caretakers, create_desk
+from orchestrator.limiter import Limiter, missed_counter
 from orchestrator.model_client import open_model
 from orchestrator.openapi.document import describe
 from orchestrator.problems import HANDLERS
-from orchestrator.redis_client import connect
+from orchestrator.redis_client import connect, connect_async
 from orchestrator.request_id import RequestIdMiddleware
+from orchestrator.response_headers import ResponseHeadersMiddleware
 from orchestrator.routes import (
+    audit,
     batch,
     docs,
     files,
@@ -42,10 +52,15 @@ from orchestrator.telemetry.middleware import TelemetryMiddleware
 from orchestrator.telemetry.probe import UpCollector
 from orchestrator.telemetry.telemetry import Telemetry
 from orchestrator.telemetry.tracing import open_tracer
+from orchestrator.throttle import ThrottleMiddleware
 
 # Redis answers in a fraction of a millisecond; more threads than these would only wait for each other.
 _DESK_THREADS: Final = 16
 _DESK_QUEUE: Final = 2000
+_EXPOSED: Final = (
+    *("X-Request-ID", "Location", "Retry-After", "Content-Disposition"),
+    *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
+)
 _STREAMS: Final = 200
 _MODEL_UP: Final = ("cxr_model_up", "Whether the model server has a version available.")
 
@@ -57,8 +72,17 @@ class State(TypedDict):
 
 
 def create_app(settings: Settings) -> Starlette:
-    """Build the application; its clients open when it starts and close when it stops."""
+    """Build the application; its clients open when it starts and close when it stops.
+
+    Raises:
+        SettingsError: The settings of access contradict each other.
+    """
+    keyring = choose_access(settings)
+    warn_if_open(keyring)
     registry = CollectorRegistry()
+    pool = connect_async(settings.redis_url)
+    limiters = _limiters(settings, pool, registry)
+    auditor = _auditor(settings, pool, registry)
     telemetry = Telemetry(Metrics(registry), open_tracer(settings, "cxr-api"))
 
     @asynccontextmanager
@@ -91,6 +115,7 @@ def create_app(settings: Settings) -> Starlette:
                         registry=registry,
                         telemetry=telemetry,
                         statistics=statistics,
+                        audit=AuditReader(client) if auditor else None,
                         threads=pools["analyses"],
                         health_threads=pools["health"],
                         streams=anyio.CapacityLimiter(_STREAMS),
@@ -103,6 +128,7 @@ def create_app(settings: Settings) -> Starlette:
                 for caretaker in caretakers:
                     await anyio.to_thread.run_sync(caretaker.stop)
                 client.close()
+                await pool.aclose()
                 await anyio.to_thread.run_sync(telemetry.tracer.close)
 
     app = Starlette(
@@ -115,21 +141,73 @@ def create_app(settings: Settings) -> Starlette:
             *stats.ROUTES,
             *batch.ROUTES,
             *metrics.ROUTES,
+            *audit.ROUTES,
             *docs.ROUTES,
             *page.ROUTES,
             *static.ROUTES,
         ],
         middleware=[
             Middleware(RequestIdMiddleware),
+            Middleware(
+                ResponseHeadersMiddleware,
+                https=(settings.public_url or "").startswith("https://"),
+            ),
             Middleware(TelemetryMiddleware, telemetry=telemetry),
+            *_cors(settings),
+            Middleware(AuditMiddleware, writer=auditor),
+            Middleware(GuardMiddleware, keyring=keyring),
+            Middleware(
+                ThrottleMiddleware, analyses=limiters["analyses"], others=limiters["others"]
+            ),
             Middleware(
                 BodyLimitMiddleware,
                 max_bytes=settings.max_upload_bytes,
                 exceptions={"/async/batch": settings.batch_bytes},
             ),
+            Middleware(BodyTimeoutMiddleware, seconds=settings.body_timeout),
         ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
-    app.state.openapi = describe(app.routes)
+    app.state.openapi = describe(app.routes, with_keys=keyring is not None)
+    app.state.registry = registry
     return app
+
+
+def _cors(settings: Settings) -> list[Middleware]:
+    """Return what lets scripts of other sites ask; browsers' own credentials are never let through for them."""
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "X-API-Key", "Idempotency-Key", "X-Request-ID"],
+            expose_headers=_EXPOSED,
+        )
+    ]
+
+
+def _auditor(
+    settings: Settings, pool: ConnectionPool, registry: CollectorRegistry
+) -> AuditWriter | None:
+    """Return what keeps the audit trail, None where none is kept."""
+    if settings.audit_retention_days == 0:
+        return None
+    days = settings.audit_retention_days
+    writer = AuditWriter(pool, Retention(days * 86_400, settings.audit_entries))
+    registry.register(writer.missed)
+    return writer
+
+
+def _limiters(
+    settings: Settings, pool: ConnectionPool, registry: CollectorRegistry
+) -> dict[str, Limiter | None]:
+    """Return what counts requests, None where there is no limit."""
+    missed = missed_counter()
+    registry.register(missed)
+    rates = {"analyses": settings.rate_limit, "others": settings.rate_limit_read}
+    return {
+        name: Limiter(name, rate, pool, missed) if rate else None for name, rate in rates.items()
+    }

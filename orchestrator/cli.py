@@ -8,6 +8,7 @@ import click
 from orchestrator.dashboard import dashboard
 from orchestrator.evaluation.calibrate import calibrate
 from orchestrator.evaluation.evaluate import evaluate
+from orchestrator.key import key
 from orchestrator.predict import predict
 from orchestrator.publish_model import publish_model
 from orchestrator.serve import serve
@@ -67,6 +68,7 @@ def main() -> None:
 main.add_command(dashboard)
 main.add_command(calibrate)
 main.add_command(evaluate)
+main.add_command(key)
 main.add_command(predict)
 main.add_command(publish_model)
 main.add_command(serve)

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import httpx
 
+from orchestrator.settings import client_key
+
 _PATH: Final = "/densenet_predict"
 _ATTEMPTS: Final = 6
 _LONGEST_WAIT: Final = 30.0
@@ -17,6 +19,13 @@ _RETRIED: Final = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABL
 
 class ClientError(Exception):
     """An image that got no result; the message says why."""
+
+
+def open_client(server: str, timeout: float) -> httpx.Client:
+    """Return a client of a service that shows the key in CXR_API_KEY, if there is one."""
+    key = client_key()
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return httpx.Client(base_url=server, timeout=timeout, headers=headers)
 
 
 def request_report(client: httpx.Client, image: bytes, form: Mapping[str, str]) -> dict[str, Any]:

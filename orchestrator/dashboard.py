@@ -1,7 +1,6 @@
 """Run the RQ dashboard: ``cxr dashboard``; read-only, and behind a password unless it is on loopback."""
 
 import hmac
-import ipaddress
 import logging
 import signal
 import sys
@@ -11,6 +10,7 @@ from typing import Any, Final
 import click
 
 from orchestrator import logs
+from orchestrator.access.mode import is_loopback
 from orchestrator.serve import read_settings
 from orchestrator.settings import Settings, SettingsError
 
@@ -72,7 +72,7 @@ def check_access(settings: Settings) -> None:
     Raises:
         SettingsError: It would listen to the network without a password.
     """
-    if not _is_loopback(settings.dashboard_host) and not settings.dashboard_password:
+    if not is_loopback(settings.dashboard_host) and not settings.dashboard_password:
         raise SettingsError(
             "DASHBOARD_PASSWORD: expected a password, as DASHBOARD_HOST is not loopback; set it, or"
             " unset DASHBOARD_HOST"
@@ -113,12 +113,3 @@ class _Guard:
         return (
             hmac.compare_digest(password.encode(), (self._password or "").encode()) and right_user
         )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -14,6 +14,11 @@
     │   ├── TooManyBytesError    413
     │   ├── TooManyPixelsError   413
     │   ├── ImplausibleSizeError 422
+    │   ├── UnauthorizedError    401
+    │   ├── InsufficientScopeError 403
+    │   ├── RateLimitError       429
+    │   ├── RequestTimeoutError  408
+    │   ├── CrossSiteError       403
     │   ├── LinkInvalidError     403
     │   ├── LinkExpiredError     410
     │   ├── NotFoundError        404
@@ -163,6 +168,46 @@ class ImplausibleSizeError(RequestError):
     status = 422
     code = "implausible_size"
     title = "Implausible image size"
+
+
+class UnauthorizedError(RequestError):
+    """The request shows no API key, or one that the service does not know."""
+
+    status = 401
+    code = "unauthorized"
+    title = "API key needed"
+
+
+class InsufficientScopeError(RequestError):
+    """The API key is known, but may not do this."""
+
+    status = 403
+    code = "insufficient_scope"
+    title = "Not allowed with this key"
+
+
+class RateLimitError(RequestError):
+    """The caller has asked as often as it may for now."""
+
+    status = 429
+    code = "rate_limited"
+    title = "Too many requests"
+
+
+class RequestTimeoutError(RequestError):
+    """The body came too slowly."""
+
+    status = 408
+    code = "request_timeout"
+    title = "Request too slow"
+
+
+class CrossSiteError(RequestError):
+    """A browser sent the request for another site, with the key that it remembers for this one."""
+
+    status = 403
+    code = "cross_site"
+    title = "Sent for another site"
 
 
 class LinkInvalidError(RequestError):

@@ -14,7 +14,7 @@ import click
 import httpx
 
 from orchestrator.batch_client import request_archives
-from orchestrator.client import ClientError, request_archive
+from orchestrator.client import ClientError, open_client, request_archive
 
 SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 
@@ -63,13 +63,13 @@ def predict(
     """Analyse images and folders of images; write report and overlays of each under OUTPUT.
 
     A folder is searched for image files at any depth. predictions.csv holds a line per image. The status
-    is 1 if any image got no result.
+    is 1 if any image got no result. A service that needs a key is shown the one in CXR_API_KEY.
     """
     items = collect(images)
     form = {name: str(value) for name, value in fields.items()} | {"format": file_format}
     rows: list[tuple[Item, dict[str, Any]]] = []
     failures: list[tuple[Item, str]] = []
-    with httpx.Client(base_url=server, timeout=timeout) as client:
+    with open_client(server, timeout) as client:
         answers = _queued(client, items, form) if queued else _at_once(client, items, form, jobs)
         with click.progressbar(length=len(items), label="Analysing") as bar:
             for item, content in answers:

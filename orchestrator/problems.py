@@ -18,6 +18,7 @@ from orchestrator.errors import (
     ServiceError,
 )
 from orchestrator.request_id import HEADER, request_id
+from orchestrator.response_headers import add_defaults
 from orchestrator.telemetry.middleware import tell_problem
 
 _log = logging.getLogger(__name__)
@@ -77,8 +78,9 @@ def _unexpected(request: Request, _: Exception) -> JSONResponse:
     """Answer a defect with a generic text; Starlette re-raises it for the log."""
     error = ServiceError("an error of ours; quote the request id when you report it")
     response = problem(request, error)
-    # Starlette calls this outside of the middleware that adds the header to every other answer
+    # Starlette calls this outside of the middleware that adds these headers to every other answer
     response.headers[HEADER] = request_id(request.scope)
+    add_defaults(response.headers)
     return response
 
 

@@ -5,13 +5,16 @@ from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import redis
-from redis.backoff import ExponentialBackoff
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
 from orchestrator.errors import RedisUnavailableError
 
 _CONNECT_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 5.0
+_PATIENCE_SECONDS: Final = 0.5
 _RETRY_AFTER: Final = 5
 
 
@@ -26,6 +29,17 @@ def connect(url: str) -> "redis.Redis":
         socket_timeout=_ANSWER_SECONDS,
         socket_keepalive=True,
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), 1),
+    )
+
+
+def connect_async(url: str) -> "redis.asyncio.ConnectionPool":
+    """Return connections for what every request waits for, and can do without: nothing is tried again, nor for long."""
+    return redis.asyncio.ConnectionPool.from_url(
+        url,
+        socket_connect_timeout=_PATIENCE_SECONDS,
+        socket_timeout=_PATIENCE_SECONDS,
+        socket_keepalive=True,
+        retry=AsyncRetry(NoBackoff(), 0),
     )
 
 

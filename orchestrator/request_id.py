@@ -9,7 +9,7 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestrator.telemetry.middleware import route_template
+from orchestrator.telemetry.middleware import known_method, route_template
 
 HEADER: Final = "X-Request-ID"
 
@@ -67,7 +67,7 @@ class RequestIdMiddleware:
                 "request",
                 extra={
                     "request_id": identifier,
-                    "method": scope["method"],
+                    "method": known_method(scope),
                     "route": route,
                     "status": status,
                     "duration_ms": round(1000 * (time.perf_counter() - begin), 1),

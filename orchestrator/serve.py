@@ -1,13 +1,18 @@
 """Run the HTTP API alone: ``cxr serve``."""
 
+import asyncio
+from typing import cast
+
 import click
 import uvicorn
 
 from orchestrator import logs
 from orchestrator.app import create_app
+from orchestrator.connections import protocol
 from orchestrator.memory import keep_freed_memory
 from orchestrator.settings import Settings, SettingsError
 from orchestrator.storage.create import check_data_dir, keeps_on_disk
+from orchestrator.telemetry.port import open_port
 from orchestrator.telemetry.tracing import check_tracing
 from orchestrator.thresholds import ThresholdsError, read_thresholds
 
@@ -42,11 +47,18 @@ def serve() -> None:
         require_data_dir(settings)
     logs.configure(settings.log_level)
     keep_freed_memory()
+    try:
+        app = create_app(settings)
+        open_port(settings, app.state.registry)
+    except SettingsError as err:
+        raise click.ClickException(str(err)) from err
     uvicorn.run(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,
         access_log=False,
         server_header=False,
+        # uvicorn takes whatever makes a protocol; its annotation names classes only
+        http=cast(type[asyncio.Protocol], protocol(settings)),
     )

@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 
+from orchestrator.audit.trail import AuditReader
 from orchestrator.errors import BusyError
 from orchestrator.jobs.desk import Desk
 from orchestrator.model_client import ModelClient
@@ -91,6 +92,7 @@ class Services:
     registry: CollectorRegistry
     telemetry: Telemetry
     statistics: Statistics
+    audit: AuditReader | None
     threads: BoundedThreads
     health_threads: BoundedThreads
     desk_threads: BoundedThreads

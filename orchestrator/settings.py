@@ -6,6 +6,7 @@ lists them all.
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,11 @@ _T = TypeVar("_T")
 
 class SettingsError(ValueError):
     """A setting that can't be used; the message names the variable."""
+
+
+def client_key() -> str:
+    """Return the API key that commands send: CXR_API_KEY, as arguments are seen by whoever lists processes."""
+    return os.environ.get("CXR_API_KEY", "")
 
 
 def _integer(low: int, high: int) -> Callable[[str], int]:
@@ -42,6 +48,12 @@ def _seconds(low: float, high: float) -> Callable[[str], float]:
         return value
 
     return parse
+
+
+def _rate(text: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]*/([1-9][0-9]*)?(second|minute|hour|day)s?", text):
+        raise ValueError("a rate such as 600/minute or 20/10seconds")
+    return text
 
 
 def _choice(*values: str) -> Callable[[str], str]:
@@ -71,6 +83,17 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _origins(text: str) -> str:
+    for origin in text.split(","):
+        parts = urlsplit(origin.strip())
+        if f"{parts.scheme}://{parts.netloc}" != origin.strip() or parts.scheme not in (
+            "http",
+            "https",
+        ):
+            raise ValueError("origins such as https://HOST, without a path, comma-separated")
+    return text
+
+
 def _redis_url(text: str) -> str:
     if urlsplit(text).scheme not in ("redis", "rediss", "unix"):
         raise ValueError("an address such as redis://HOST:6379/0")
@@ -79,7 +102,7 @@ def _redis_url(text: str) -> str:
 
 def _setting(default: _T, parse: Callable[[str], _T], text: str, *, secret: bool = False) -> _T:
     """Declare one setting: its default, how its text is read, and its line in the documentation."""
-    metadata = {"parse": parse, "help": text}
+    metadata = {"parse": parse, "help": text, "secret": secret}
     field: _T = dataclasses.field(default=default, repr=not secret, metadata=metadata)
     return field
 
@@ -95,11 +118,68 @@ class Settings:
         "info", _choice("debug", "info", "warning", "error"), "Least severe level that is logged."
     )
 
-    metrics_host: str = _setting("127.0.0.1", str, "Address a worker answers Prometheus on.")
+    access: str | None = _setting(
+        None,
+        _choice("keys", "open"),
+        "`keys` lets in requests with a key only, `open` every one; if unset, `keys` where there are any, and `open`"
+        " on loopback without.",
+    )
+    api_keys: str | None = _setting(
+        None,
+        str,
+        "Entries NAME:SCOPES:SHA256 of keys, as `cxr key` writes them, separated by commas or white space.",
+        secret=True,
+    )
+    api_keys_file: Path | None = _setting(
+        None, _optional_path, "A file of such entries, one a line; read again when it has changed."
+    )
+
+    rate_limit: str | None = _setting(
+        None,
+        _rate,
+        "How often one caller may send images, such as 600/minute; a batch counts as its images. No limit if unset.",
+    )
+    rate_limit_read: str | None = _setting(
+        None, _rate, "How often one caller may ask for anything else. No limit if unset."
+    )
+
+    audit_retention_days: int = _setting(
+        90, _integer(0, 3660), "Days that the audit trail is kept; 0 keeps none."
+    )
+    audit_entries: int = _setting(
+        1_000_000,
+        _integer(1000, 1_000_000_000),
+        "Entries of the audit trail that are kept, about; the oldest go first.",
+    )
+
+    cors_origins: str | None = _setting(
+        None,
+        _origins,
+        "Sites whose scripts may ask, comma-separated, such as https://HOST; none if unset.",
+    )
+    head_timeout: float = _setting(
+        20.0, _seconds(0.1, 3600), "Seconds that a request's line and headers may take."
+    )
+    body_timeout: float = _setting(
+        60.0,
+        _seconds(0.1, 3600),
+        "Seconds that a body may take, beside one for every 10 kB that have come.",
+    )
+    send_timeout: float = _setting(
+        60.0, _seconds(0.1, 3600), "Seconds that a client may take nothing of what it is sent."
+    )
+    connections: int = _setting(
+        500, _integer(1, 1_000_000), "Connections that the API holds at once, per process."
+    )
+
+    metrics_host: str = _setting(
+        "127.0.0.1", str, "Address that API and workers answer Prometheus on, without a key."
+    )
     metrics_port: int | None = _setting(
         None,
         _integer(1, 65535),
-        "Port a worker answers Prometheus on; none if unset. `cxr up` counts on from it, one for each worker.",
+        "Port that API and workers answer Prometheus on; none if unset. `cxr up` gives it to the API and counts on from"
+        " it, one for each worker.",
     )
     otel_exporter_otlp_endpoint: str | None = _setting(
         None,
@@ -266,8 +346,9 @@ class Settings:
             try:
                 values[field.name] = field.metadata["parse"](text)
             except ValueError as err:
+                got = "something else" if field.metadata["secret"] else repr(text)
                 raise SettingsError(
-                    f"{field.name.upper()}: expected {err}, got {text!r}; correct it or unset it"
+                    f"{field.name.upper()}: expected {err}, got {got}; correct it or unset it"
                 ) from err
         settings = cls(**values)
         settings._check_cloudinary()

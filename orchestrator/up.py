@@ -15,6 +15,7 @@ import httpx
 
 import serving
 from orchestrator import dashboard, embedded_redis, logs, model_source
+from orchestrator.access.mode import choose_access
 from orchestrator.publish_model import explained
 from orchestrator.serve import read_settings, require_data_dir
 from orchestrator.settings import Settings, SettingsError
@@ -31,6 +32,10 @@ def up() -> None:
     settings = read_settings()
     logs.configure(settings.log_level)
     require_data_dir(settings)
+    try:
+        choose_access(settings)
+    except SettingsError as err:
+        raise click.ClickException(str(err)) from err
     with _only_one(settings.data_dir):
         port = _free_port(settings.host, settings.port)
         folder = _servable(settings)
@@ -90,15 +95,15 @@ def _children(settings: Settings, port: int, folder: Path) -> list[Child]:
         Child(f"worker-{number}", [*cxr, "worker"], shared | _metrics_port(settings, number))
         for number in range(1, settings.workers + 1)
     ]
-    api = Child("api", [*cxr, "serve"], shared | {"PORT": str(port)})
+    api = Child("api", [*cxr, "serve"], shared | {"PORT": str(port)} | _metrics_port(settings, 0))
     return [*children, *workers, *_dashboard(settings, [*cxr, "dashboard"], shared), api]
 
 
 def _metrics_port(settings: Settings, number: int) -> dict[str, str]:
-    """Return a port for the figures of one worker: they can't share one."""
+    """Return a port for the figures of one process, the API being number 0: they can't share one."""
     if settings.metrics_port is None:
         return {}
-    return {"METRICS_PORT": str(settings.metrics_port + number - 1)}
+    return {"METRICS_PORT": str(settings.metrics_port + number)}
 
 
 def _embeds_redis(settings: Settings) -> bool:

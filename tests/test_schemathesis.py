@@ -13,9 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.orchestrator.test_model_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.images import gradient, png
+from tests.support.keys import ADMIN, API_KEYS
 from tests.support.model_server import free_port
+from tests.support.redis_server import running_redis
 from tests.support.workers import Stack, running_stack
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow]
@@ -118,6 +121,37 @@ def test_the_service_keeps_what_its_description_promises(
     assert answers[202] > 50
     log = stack.api.log.read_text()
     assert "Traceback" not in log
+
+
+def test_a_service_with_keys_keeps_its_promises_too(
+    say: Callable[[str], None], tmp_path: Path
+) -> None:
+    with running_redis(tmp_path / "redis") as redis, serving(FakeServer()) as port:
+        settings = {
+            "MODEL_SERVER": f"127.0.0.1:{port}",
+            "REDIS_URL": redis.url,
+            "API_KEYS": API_KEYS,
+            "RATE_LIMIT": "200/day",
+        }
+        with running_api(tmp_path / "log", **settings) as client:
+            report, answers = run(
+                str(client.base_url),
+                tmp_path / "run",
+                *("--max-examples", "20", "--phases", "examples,coverage,fuzzing"),
+                *("--exclude-checks", LEFT_OUT),
+                *("--exclude-path-regex", "^/health/(workers|celery)$"),  # nobody works here
+                *("--header", f"Authorization: Bearer {ADMIN}"),
+                PICTURE_LINK=f"{client.base_url}/files/none?expires=1&signature=0",
+            )
+    say(f"{report['test_cases']['generated']} cases; answers by status: {dict(answers)}")
+    assert complaints(report) == ""
+    assert not [status for status in answers if status >= 500 or status == 0]
+    assert answers[200] > 50  # with the key
+    assert answers[401] > 10  # Schemathesis leaves it out and sends wrong ones
+    assert answers[429] > 10
+    log = (tmp_path / "log").read_text()
+    assert "Traceback" not in log
+    assert ADMIN not in log
 
 
 def test_what_is_away_is_answered_as_described(say: Callable[[str], None], tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam.placement import Placement
-from orchestrator.client import ClientError, request_report
+from orchestrator.client import ClientError, open_client, request_report
 
 _FORM: Final = {"heatmaps": "none"}
 
@@ -110,7 +110,7 @@ def gather(
     wanted = frozenset(with_maps)
     reports: dict[str, dict[str, Any]] = {}
     failures: dict[str, str] = {}
-    client = httpx.Client(base_url=server, timeout=timeout)
+    client = open_client(server, timeout)
     with client, ThreadPoolExecutor(jobs) as pool:
         pending = {
             pool.submit(_ask, client, path, maps=name in wanted): name

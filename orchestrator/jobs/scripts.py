@@ -8,9 +8,12 @@ server's own, so the clocks of API and workers don't matter.
 
 from typing import Final
 
+from orchestrator.audit.trail import AUDIT
 from orchestrator.stats.statistics import COUNT
 
-PRELUDE: Final = """
+PRELUDE: Final = (
+    AUDIT
+    + """
 local OPEN, HELD, SIZES, OUTBOX = 'cxr:open', 'cxr:held', 'cxr:held:sizes', 'cxr:outbox'
 local QUEUE, SCHEDULED = KEYS[1], KEYS[2]
 local function tally(what, times)
@@ -53,6 +56,7 @@ local function finish(id, status, reason, size, ttl, memory)
   redis.call('ZREM', OPEN, id)
   redis.call('EXPIRE', key, ttl + memory)
   tally(status == 'SUCCESS' and 'succeeded' or 'failed:' .. cjson.decode(reason).code)
+  audit(id, status == 'SUCCESS' and 'ok' or cjson.decode(reason).code)
   if status == 'SUCCESS' then
     release('upload-' .. id)
     redis.call('UNLINK', 'cxr:blob:upload-' .. id)
@@ -78,6 +82,7 @@ local function withdraw(id)
   end
 end
 """
+)
 
 # ARGV: most waiting jobs, most bytes, tasks, bytes, TTL of a task, blobs in Redis (0 or 1),
 # value for the idempotency key, its TTL, then per task id and bytes, then per command of RQ's

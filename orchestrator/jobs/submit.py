@@ -34,13 +34,23 @@ _RESULTS: Final = {"zip": "ZIP", "hosted": "URLs"}
 
 @dataclass(frozen=True)
 class Submission:
-    """What a caller wants done."""
+    """What a caller wants done.
+
+    Attributes:
+        uploads: The images.
+        options: What to draw.
+        kind: What it results in.
+        callback: Address to call when it is done, or empty.
+        is_batch: Whether it results in a batch, even of one image.
+        caller: Name of the caller's key, or empty; two callers may use the same Idempotency-Key.
+    """
 
     uploads: Sequence[bytes]
     options: Options
     kind: Kind = "zip"
     callback: str = ""
     is_batch: bool = False
+    caller: str = ""
 
     @property
     def size(self) -> int:
@@ -60,12 +70,13 @@ class Submission:
 
 @dataclass(frozen=True)
 class Limits:
-    """How much the queue may hold, and how its jobs are run."""
+    """How much the queue may hold, how its jobs are run, and for how many seconds their ends are in the audit trail."""
 
     tasks: int
     bytes: int
     timeout: int
     retries: int
+    audit: int = 0
 
 
 class Submitter:
@@ -134,6 +145,8 @@ class Submitter:
             created=time.time(),
             callback=submission.callback,
             traceparent=traceparent(),
+            caller=submission.caller,
+            audit=self._limits.audit,
         )
 
     def _try(
@@ -162,7 +175,8 @@ class Submitter:
             arguments += [len(command), *command]
         names = [keys.RQ_QUEUE, keys.RQ_SCHEDULED, keys.RQ_STARTED, keys.task_key(tasks[0].task_id)]
         if idempotency:
-            names.append(keys.idempotency_key(hashlib.sha256(idempotency.encode()).hexdigest()))
+            own = f"{submission.caller}\n{idempotency}"
+            names.append(keys.idempotency_key(hashlib.sha256(own.encode()).hexdigest()))
         return [text(word) for word in self._accept(names, arguments)]
 
     def _commands(self, task: Task) -> list[list[Any]]:

@@ -62,6 +62,8 @@ class Task:
         callback: Address to call when it is done, or empty.
         result_until: Moment at which the result is forgotten, or None.
         traceparent: The span of the request that brought it, or empty.
+        caller: Name of the key that it was sent with, or empty; callers are not told.
+        audit: Seconds that the audit trail keeps its end, or 0 to leave it out.
     """
 
     task_id: str
@@ -78,6 +80,8 @@ class Task:
     callback: str = ""
     result_until: float | None = None
     traceparent: str = ""
+    caller: str = ""
+    audit: int = 0
 
     @classmethod
     def from_record(cls, task_id: str, record: Mapping[str, str]) -> "Task":
@@ -104,6 +108,8 @@ class Task:
             callback=record.get("callback", ""),
             result_until=_moment(record, "result_until"),
             traceparent=record.get("traceparent", ""),
+            caller=record.get("caller", ""),
+            audit=int(record.get("audit", 0)),
         )
 
     def as_record(self) -> dict[str, str]:
@@ -115,7 +121,12 @@ class Task:
             "options": self.options,
             "created": repr(self.created),
         }
-        asked = {"callback": self.callback, "traceparent": self.traceparent}
+        asked = {
+            "callback": self.callback,
+            "traceparent": self.traceparent,
+            "caller": self.caller,
+            "audit": str(self.audit or ""),
+        }
         return record | {name: value for name, value in asked.items() if value}
 
     def as_json(self, position: int | None = None) -> TaskAnswer:

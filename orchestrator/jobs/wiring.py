@@ -44,6 +44,7 @@ def create_submitter(settings: Settings, client: "redis.Redis") -> Submitter:
         bytes=settings.queue_bytes,
         timeout=settings.job_timeout,
         retries=settings.job_retries,
+        audit=settings.audit_retention_days * 86_400,
     )
     return Submitter(client, create_blobs(settings, client), lifetimes(settings), limits)
 

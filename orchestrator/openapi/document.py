@@ -8,8 +8,16 @@ from typing import Any, Final
 
 from starlette.routing import BaseRoute, Route
 
+from orchestrator.access.policy import OPEN, need_of, operation_id
 from orchestrator.answers import PackedReportAnswer, ProblemAnswer, TaskDone
-from orchestrator.errors import ServiceError
+from orchestrator.errors import (
+    CrossSiteError,
+    InsufficientScopeError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServiceError,
+    UnauthorizedError,
+)
 from orchestrator.jobs.callbacks import DELIVERY_HEADER, SIGNATURE_HEADER
 from orchestrator.openapi.json_schema import Schema, Schemas
 from orchestrator.openapi.operation import Answer, Body, Operation
@@ -20,7 +28,8 @@ from orchestrator.routes.tasks import CALLBACK_URL, LONGEST_KEY
 _ABOUT: Final = (
     "Classifies chest radiographs and shows with Grad-CAM where the evidence lies. **Not for clinical use.** Errors are"
     " problem details (RFC 9457) whose `code` is stable; unknown paths answer 404 and wrong methods 405 in the same"
-    " way."
+    " way. Where access needs keys, a request without one is answered 401, even for unknown paths; the scope `admin`"
+    " opens everything."
 )
 _EXAMPLE_ID: Final = "0f8fad5b-d9cb-469f-a165-70867728950e"
 _PATH_PARAMETERS: Final[Mapping[str, tuple[str, Schema]]] = {
@@ -43,14 +52,47 @@ _HEADERS: Final[Mapping[str, tuple[str, Schema]]] = {
     "Location": ("Path of what was accepted.", {"type": "string", "format": "uri-reference"}),
     "Content-Disposition": ("A file name to keep the answer under.", {"type": "string"}),
     "Cache-Control": ("How long the answer may be kept.", {"type": "string"}),
+    "RateLimit-Limit": ("What a caller may ask within a window.", {"type": "integer"}),
+    "RateLimit-Remaining": ("What is left of that.", {"type": "integer", "minimum": 0}),
+    "RateLimit-Reset": ("Seconds until the window ends.", {"type": "integer", "minimum": 0}),
+    "WWW-Authenticate": ("How a key can be shown.", {"type": "string"}),
     "Vary": ("Request headers that the answer depends on.", {"type": "string"}),
+}
+SECURITY_SCHEMES: Final[Schema] = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key: `Authorization: Bearer KEY`.",
+    },
+    "header": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "An API key: `X-API-Key: KEY`.",
+    },
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "An API key as the password, with any user name: for browsers.",
+    },
+}
+_ERROR_HEADERS: Final[Mapping[int, tuple[str, ...]]] = {
+    401: ("WWW-Authenticate",),
+    409: ("Retry-After",),
+    429: ("Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
+    503: ("Retry-After",),
 }
 _ALWAYS: Final = "X-Request-ID"
 _PROBLEM: Final = "application/problem+json"
 
 
-def describe(routes: Sequence[BaseRoute]) -> dict[str, Any]:
-    """Return the description of every route whose handler `OPERATIONS` knows."""
+def describe(routes: Sequence[BaseRoute], *, with_keys: bool) -> dict[str, Any]:
+    """Return the description of every route whose handler `OPERATIONS` knows.
+
+    Args:
+        routes: The routes.
+        with_keys: Whether access needs keys; otherwise no operation asks for one.
+    """
     schemas = Schemas()
     schemas.of(PackedReportAnswer)  # it is inside a ZIP, where no schema leads
     paths: dict[str, dict[str, Any]] = {}
@@ -58,6 +100,7 @@ def describe(routes: Sequence[BaseRoute]) -> dict[str, Any]:
         if isinstance(route, Route) and route.endpoint in OPERATIONS:
             for method in sorted((route.methods or set()) - {"HEAD"}):
                 described = _operation(route, method, OPERATIONS[route.endpoint], schemas)
+                described["security"] = _security(method, route.path) if with_keys else []
                 paths.setdefault(route.path, {})[method.lower()] = described
     return {
         "openapi": "3.1.0",
@@ -73,17 +116,19 @@ def describe(routes: Sequence[BaseRoute]) -> dict[str, Any]:
         "components": {
             "schemas": schemas.components,
             "headers": {name: _header(name) for name in _HEADERS},
+            "securitySchemes": SECURITY_SCHEMES,
         },
     }
 
 
-def operation_id(method: str, path: str) -> str:
-    """Return the name of an operation for programs, such as ``get_tasks_task_id``."""
-    return "_".join([method.lower(), *re.findall(r"[a-z0-9_]+", path)])
-
-
 def _tags() -> list[str]:
     return list(dict.fromkeys(operation.tag for operation in OPERATIONS.values()))
+
+
+def _security(method: str, path: str) -> list[Schema]:
+    """Return the ways to ask: any scheme, with any of the scopes; ``admin`` opens everything and is named alone."""
+    scopes = sorted(need_of(method, path))
+    return [{scheme: [scope]} for scope in scopes for scheme in SECURITY_SCHEMES]
 
 
 def _operation(route: Route, method: str, operation: Operation, schemas: Schemas) -> Schema:
@@ -93,7 +138,7 @@ def _operation(route: Route, method: str, operation: Operation, schemas: Schemas
         "tags": [operation.tag],
         "summary": summary.removesuffix(".").replace("``", ""),
         "parameters": _parameters(route.path, operation),
-        "responses": _responses(operation, schemas),
+        "responses": _responses(operation, _general_errors(method, route.path), schemas),
     }
     if operation.more:
         described["description"] = operation.more
@@ -174,10 +219,20 @@ def _text(parameter: Parameter[Any]) -> Schema:
     return schema
 
 
-def _responses(operation: Operation, schemas: Schemas) -> Schema:
+def _general_errors(method: str, path: str) -> tuple[type[ServiceError], ...]:
+    """Return the errors that an operation may answer before its handler is asked."""
+    if need_of(method, path) == OPEN:
+        return ()
+    found = (UnauthorizedError, InsufficientScopeError, CrossSiteError, RateLimitError)
+    return (*found, RequestTimeoutError) if method == "POST" else found
+
+
+def _responses(
+    operation: Operation, general: Sequence[type[ServiceError]], schemas: Schemas
+) -> Schema:
     responses = {str(answer.status): _answer(answer, schemas) for answer in operation.answers}
     by_status: dict[int, list[type[ServiceError]]] = {}
-    possible: tuple[type[ServiceError], ...] = (*operation.errors, ServiceError)
+    possible: tuple[type[ServiceError], ...] = (*general, *operation.errors, ServiceError)
     for error in dict.fromkeys(possible):
         by_status.setdefault(error.status, []).append(error)
     for status, found in sorted(by_status.items()):
@@ -221,7 +276,7 @@ def _error(found: Sequence[type[ServiceError]], schemas: Schemas) -> Schema:
     }
     return {
         "description": " ".join(f"`{error.code}`: {error_text(error)}" for error in found),
-        "headers": _references(("Retry-After",) if found[0].status in (409, 429, 503) else ()),
+        "headers": _references(_ERROR_HEADERS.get(found[0].status, ())),
         "content": {_PROBLEM: {"schema": schema, "examples": examples}},
     }
 

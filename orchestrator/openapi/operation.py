@@ -7,7 +7,9 @@ from typing import Any, Literal
 from orchestrator.errors import ServiceError
 from orchestrator.routes.kinds import Parameter
 
-Tag = Literal["Analyses", "Tasks", "Batches", "Pictures", "Statistics", "Health", "Description"]
+Tag = Literal[
+    "Analyses", "Tasks", "Batches", "Pictures", "Statistics", "Access", "Health", "Description"
+]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from orchestrator import answers as types
 from orchestrator import errors
 from orchestrator.openapi.operation import Answer, Body, Operation
 from orchestrator.routes import (
+    audit,
     batch,
     docs,
     files,
@@ -353,6 +354,23 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
         tag="Description",
         answers=(
             Answer(text="The page.", content={"text/html": _TEXT}, headers=("Cache-Control",)),
+        ),
+    ),
+    audit.audit: Operation(
+        tag="Access",
+        query=audit.PARAMETERS,
+        answers=(
+            Answer(
+                text="A part of the trail.",
+                content={"application/json": types.AuditAnswer, "text/csv": _TEXT},
+                headers=("Content-Disposition",),
+            ),
+        ),
+        errors=(
+            errors.ParameterError,
+            errors.NotFoundError,
+            errors.RedisUnavailableError,
+            errors.BusyError,
         ),
     ),
     docs.page: Operation(

@@ -7,7 +7,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from orchestrator.access.caller import caller_name
 from orchestrator.answers import AcceptedBatchAnswer
+from orchestrator.audit.subject import tell_subject
 from orchestrator.errors import MissingFileError, TaskNotFoundError, TooManyBytesError
 from orchestrator.jobs import archive
 from orchestrator.jobs.submit import Submission
@@ -16,6 +18,7 @@ from orchestrator.routes.parameters import options
 from orchestrator.routes.tasks import POLL_AGAIN, UUID, callback_url, idempotency
 from orchestrator.services import services
 from orchestrator.settings import Settings
+from orchestrator.throttle import charge
 
 
 async def submit(request: Request) -> Response:
@@ -25,9 +28,13 @@ async def submit(request: Request) -> Response:
     wanted = options(form)
     callback = callback_url(request, form)
     uploads = await _uploads(form, here.settings)
-    submission = Submission(uploads, wanted, "zip", callback, is_batch=True)
+    submission = Submission(
+        uploads, wanted, "zip", callback, is_batch=True, caller=caller_name(request.scope)
+    )
     work = partial(here.desk.submit_batch, submission, idempotency(request))
     batch = await here.desk_threads.run(work)
+    tell_subject(request.scope, "batch_id", batch["batch_id"])
+    await charge(request, len(uploads) - 1)
     location = request.url_for("batch", batch_id=batch["batch_id"]).path
     answer: AcceptedBatchAnswer = {
         **batch,
@@ -68,6 +75,7 @@ def batch_id(request: Request) -> str:
     found: str = request.path_params["batch_id"].lower()
     if not UUID.fullmatch(found):
         raise TaskNotFoundError("expected the identifier of a batch (a UUID), got something else")
+    tell_subject(request.scope, "batch_id", found)
     return found
 
 

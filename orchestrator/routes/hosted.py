@@ -5,6 +5,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orchestrator.answers import HostedReportAnswer
+from orchestrator.audit.subject import tell_subject
 from orchestrator.hosted import host, with_base
 from orchestrator.pipeline import analyse
 from orchestrator.routes.bodies import read_json_upload
@@ -22,6 +23,7 @@ async def densenet_predict(request: Request) -> Response:
             analysis = analyse(upload, wanted, here.model, max_pixels=limit, progress=stages.begin)
             stages.begin("storing")
             hosted = host(analysis, here.store)
+        tell_subject(request.scope, "analysis_id", analysis.report.analysis_id)
         here.telemetry.analysed(analysis.report)
         here.statistics.record_or_miss(analysis.report)
         return hosted

@@ -28,8 +28,6 @@ _POLICY: Final = (
 )
 _HEADERS: Final = {
     "Content-Security-Policy": _POLICY,
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
 # Heatmaps are drawn in the browser, in the very colours of the pictures that the service draws.

@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from orchestrator.audit.subject import tell_subject
 from orchestrator.package import as_zip
 from orchestrator.pipeline import analyse
 from orchestrator.routes.forms import read_form, uploaded_file
@@ -22,6 +23,7 @@ async def densenet_predict(request: Request) -> Response:
         with here.telemetry.analysis("sync") as stages:
             limit = here.settings.max_pixels
             analysis = analyse(upload, wanted, here.model, max_pixels=limit, progress=stages.begin)
+        tell_subject(request.scope, "analysis_id", analysis.report.analysis_id)
         here.telemetry.analysed(analysis.report)
         here.statistics.record_or_miss(analysis.report)
         return as_zip(analysis)

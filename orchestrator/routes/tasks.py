@@ -10,18 +10,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from orchestrator.access.caller import caller_name
 from orchestrator.answers import AcceptedTaskAnswer
+from orchestrator.audit.subject import tell_subject
 from orchestrator.errors import ParameterError, TaskNotFoundError
 from orchestrator.hosted import with_base
 from orchestrator.jobs.callbacks import checked_url
 from orchestrator.jobs.events import follow
 from orchestrator.jobs.submit import Submission
+from orchestrator.jobs.task import Kind
 from orchestrator.routes.bodies import read_json_upload
 from orchestrator.routes.event_response import EventResponse
 from orchestrator.routes.forms import read_form, uploaded_file
 from orchestrator.routes.kinds import Parameter, Text
 from orchestrator.routes.parameters import options
 from orchestrator.services import public_url, services
+from orchestrator.study import Options
 
 UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 LONGEST_KEY: Final = 255
@@ -41,7 +45,7 @@ async def submit_file(request: Request) -> Response:
     wanted = options(form)
     callback = callback_url(request, form)
     upload = await uploaded_file(form)
-    return await _accept(request, Submission([upload], wanted, "zip", callback))
+    return await _accept(request, _submission(request, upload, wanted, "zip", callback))
 
 
 async def submit_json(request: Request) -> Response:
@@ -49,7 +53,7 @@ async def submit_json(request: Request) -> Response:
     upload, wanted = await read_json_upload(request)
     fields = await request.json() if b'"callback_url"' in await request.body() else {}
     callback = callback_url(request, fields)
-    return await _accept(request, Submission([upload], wanted, "hosted", callback))
+    return await _accept(request, _submission(request, upload, wanted, "hosted", callback))
 
 
 async def show(request: Request) -> Response:
@@ -97,6 +101,7 @@ def task_id(request: Request) -> str:
     found: str = request.path_params["task_id"].lower()
     if not UUID.fullmatch(found):
         raise TaskNotFoundError("expected the identifier of a task (a UUID), got something else")
+    tell_subject(request.scope, "task_id", found)
     return found
 
 
@@ -126,10 +131,17 @@ def idempotency(request: Request) -> str:
     return found
 
 
+def _submission(
+    request: Request, upload: bytes, wanted: Options, kind: Kind, callback: str
+) -> Submission:
+    return Submission([upload], wanted, kind, callback, caller=caller_name(request.scope))
+
+
 async def _accept(request: Request, submission: Submission) -> Response:
     here = services(request)
     work = partial(here.desk.submit, submission, idempotency(request))
     task = await here.desk_threads.run(work)
+    tell_subject(request.scope, "task_id", task["task_id"])
     location = request.url_for("task", task_id=task["task_id"]).path
     answer: AcceptedTaskAnswer = {
         **task,

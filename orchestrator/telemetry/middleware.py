@@ -23,9 +23,21 @@ def route_template(scope: Scope) -> str:
     return template
 
 
+def known_method(scope: Scope) -> str:
+    """Return the method of a request, or ``other``: a method may be any word."""
+    method: str = scope["method"]
+    return method if method in _METHODS else "other"
+
+
 def tell_problem(scope: Scope, code: str) -> None:
     """Say with which error a request is answered."""
     scope[_SCOPE_KEY] = code
+
+
+def problem_of(scope: Scope) -> str:
+    """Return the code of the error that a request is answered with, or nothing."""
+    code: str = scope.get(_SCOPE_KEY, "")
+    return code
 
 
 class TelemetryMiddleware:
@@ -49,7 +61,7 @@ class TelemetryMiddleware:
             await send(message)
 
         record = self.telemetry.recorder.record
-        method = scope["method"] if scope["method"] in _METHODS else "other"
+        method = known_method(scope)
         record([Sample(HTTP_IN_FLIGHT, 1)])
         begin = time.perf_counter()
         parent = Headers(scope=scope).get("traceparent", "")

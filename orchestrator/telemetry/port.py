@@ -1,4 +1,4 @@
-"""Answer Prometheus on a port of a worker's own."""
+"""Answer Prometheus on a port of the process's own, which needs no key and is not published."""
 
 from prometheus_client import CollectorRegistry, start_http_server
 
@@ -18,5 +18,5 @@ def open_port(settings: Settings, registry: CollectorRegistry) -> None:
     except OSError as err:
         raise SettingsError(
             f"METRICS_PORT: expected a port of {settings.metrics_host} that is free, got"
-            f" {settings.metrics_port} ({err.strerror}); set it to another, one for each worker of a machine"
+            f" {settings.metrics_port} ({err.strerror}); set it to another, one for each process of a machine"
         ) from err

@@ -26,7 +26,7 @@ STACK: Final = (
     (
         "PUBLISH_ADDRESS",
         "127.0.0.1",
-        "Address of this machine that API and dashboard are published on; 0.0.0.0 is every one.",
+        "Address of this machine that API and dashboard are published on; 0.0.0.0 is every one, and needs ACCESS=keys.",
     ),
     ("PROMETHEUS_PORT", "9090", "Port of Prometheus, on loopback."),
     ("GRAFANA_PORT", "3000", "Port of Grafana, on loopback."),
@@ -42,7 +42,7 @@ _HEAD: Final = """\
 """
 _INSIDE: Final = (
     "# compose.yaml sets these itself inside the containers: {}.\n"
-    "# Here PORT and DASHBOARD_PORT are those at which API and dashboard are published.\n"
+    "# Here PORT and DASHBOARD_PORT are those at which API and dashboard are published; ACCESS is `open` if unset.\n"
 )
 
 

@@ -185,7 +185,7 @@ def test_prometheus_finds_each_process_once() -> None:
         for config in job.get("dns_sd_configs", [])
         for name in config["names"]
     }
-    assert found == {"api": 5000, "worker": 9100, "model-server": 8501}
+    assert found == {"api": 9100, "worker": 9100, "model-server": 8501}
     for name in found:
         shared = [
             network

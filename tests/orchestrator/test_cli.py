@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluate",
     "export",
     "import-torchxrayvision",
+    "key",
     "model-server",
     "phantoms",
     "predict",

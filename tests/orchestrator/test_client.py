@@ -6,7 +6,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from orchestrator.client import ClientError, request_report
+from orchestrator.client import ClientError, open_client, request_report
 
 
 def client(answer: Callable[[httpx.Request], httpx.Response]) -> httpx.Client:
@@ -66,3 +66,12 @@ def test_a_service_that_is_away_is_named() -> None:
 
     with client(answer) as http, pytest.raises(ClientError, match=r"http://service.*ConnectError"):
         request_report(http, b"image", {})
+
+
+def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXR_API_KEY", "cxr_1")
+    with open_client("http://service", 1) as http:
+        assert http.headers["authorization"] == "Bearer cxr_1"
+    monkeypatch.delenv("CXR_API_KEY")
+    with open_client("http://service", 1) as http:
+        assert "authorization" not in http.headers

@@ -42,6 +42,32 @@ def test_a_bad_value_is_refused_naming_the_variable(name: str, value: str) -> No
         Settings.from_mapping({name: value})
 
 
+def test_a_bad_secret_is_not_repeated() -> None:
+    with pytest.raises(
+        SettingsError, match=r"^REDIS_URL: expected .*, got something else"
+    ) as caught:
+        Settings.from_mapping({"REDIS_URL": "http://:hunter2@redis"})
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RATE_LIMIT", "600"),
+        ("RATE_LIMIT", "0/minute"),
+        ("RATE_LIMIT_READ", "ten/minute"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "https://a.example/"),
+        ("CORS_ORIGINS", "https://a.example,b.example"),
+        ("ACCESS", "closed"),
+        ("AUDIT_RETENTION_DAYS", "-1"),
+    ],
+)
+def test_settings_of_access_are_read_strictly(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}: expected "):
+        Settings.from_mapping({name: value})
+
+
 def test_every_setting_is_documented_with_its_default() -> None:
     text = DOCS.read_text()
     for field in dataclasses.fields(Settings):

@@ -105,6 +105,18 @@ def test_a_repeated_submission_is_the_same_task(client: "redis.Redis", settings:
     assert b"a key" not in b" ".join(client.scan_iter())
 
 
+def test_callers_have_their_idempotency_keys_to_themselves(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    submitter = create_submitter(settings, client)
+    ward, other = (replace(ONE, caller=name) for name in ("ward7", "ward8"))
+    first = submitter.submit(ward, "key")
+    assert submitter.submit(other, "key") != first
+    assert submitter.submit(ward, "key") == first
+    # Neither name nor key can be chosen so that the two together read as another's
+    assert submitter.submit(replace(ONE, caller="ward"), "7\nkey") != first
+
+
 def test_a_repeated_batch_is_the_same_batch(client: "redis.Redis", settings: Settings) -> None:
     submitter = create_submitter(settings, client)
     batch = Submission([b"1", b"2"], Options(), is_batch=True)

@@ -1,0 +1,1 @@
+"""Who may do what: keys, what they open, and how a request shows one."""

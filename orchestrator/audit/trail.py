@@ -1,0 +1,136 @@
+"""Keep the audit trail as a stream in Redis: entries are added at its end, and go when they are old.
+
+The end of a task is added by the script that ends it, in the same moment and so exactly once.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import redis
+import redis.asyncio
+from prometheus_client import Counter
+
+from orchestrator.answers import AuditAnswer, AuditEntry
+from orchestrator.errors import RedisUnavailableError
+from orchestrator.redis_client import texts, translated
+
+_log = logging.getLogger(__name__)
+
+KEY: Final = "cxr:audit"
+_PAUSE_SECONDS: Final = 10.0
+_BEGIN: Final = "-"
+
+# Defines audit(id): adds the end of a task whose record asks for it, by saying for how many seconds entries are kept.
+AUDIT: Final = """
+local function audit(id, outcome)
+  local found = redis.call('HMGET', 'cxr:task:' .. id, 'audit', 'caller', 'analysis_id')
+  if not found[1] then return end
+  local oldest = (tonumber(redis.call('TIME')[1]) - tonumber(found[1])) * 1000
+  redis.call('XADD', 'cxr:audit', 'MINID', '~', string.format('%.0f', oldest), '*', 'caller', found[2] or '',
+    'action', 'task', 'outcome', outcome, 'task_id', id, 'analysis_id', found[3])
+  redis.call('EXPIRE', 'cxr:audit', found[1])
+end
+"""
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How much is kept.
+
+    Attributes:
+        seconds: How long an entry is kept.
+        entries: How many are kept, about; the oldest go first.
+    """
+
+    seconds: int
+    entries: int
+
+
+class AuditWriter:
+    """Add what the API does.
+
+    Attributes:
+        missed: Counts the entries that could not be added and are in the log instead; for a registry to take up.
+
+    Args:
+        pool: Connections to Redis.
+        retention: How much is kept.
+    """
+
+    def __init__(self, pool: "redis.asyncio.ConnectionPool", retention: Retention) -> None:
+        self.missed = Counter(
+            "cxr_audit_missed",
+            "Entries of the audit trail that are in the log only, as Redis was away.",
+            registry=None,
+        )
+        self._client = redis.asyncio.Redis(connection_pool=pool)
+        self._retention = retention
+        self._paused_until = 0.0
+
+    async def append(self, fields: Mapping[str, str]) -> None:
+        """Add an entry; without Redis, write it to the log."""
+        if time.monotonic() >= self._paused_until:
+            try:
+                await self._add(fields)
+            except RedisUnavailableError:
+                self._paused_until = time.monotonic() + _PAUSE_SECONDS
+            else:
+                return
+        self.missed.inc()
+        _log.warning("audit entry not kept", extra={"audit": dict(fields)})
+
+    async def _add(self, fields: Mapping[str, str]) -> None:
+        oldest = int((time.time() - self._retention.seconds) * 1000)
+        entry: dict[Any, Any] = dict(fields)
+        with translated():
+            async with self._client.pipeline(transaction=False) as pipe:
+                pipe.xadd(KEY, entry, minid=str(oldest), approximate=True)
+                pipe.xtrim(KEY, maxlen=self._retention.entries, approximate=True)
+                pipe.expire(KEY, self._retention.seconds)
+                await pipe.execute()
+
+
+class AuditReader:
+    """Give the trail out, oldest entries first."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self._client = client
+
+    def read(self, after: str | None, count: int) -> AuditAnswer:
+        """Return some entries, and where to go on.
+
+        Args:
+            after: Identifier of the last entry that was seen, or None to begin with the oldest.
+            count: How many at most.
+
+        Raises:
+            RedisUnavailableError: They can't be read now.
+        """
+        with translated():
+            found: Any = self._client.xrange(KEY, f"({after}" if after else _BEGIN, count=count)
+        entries = [_entry(identifier.decode(), texts(fields)) for identifier, fields in found]
+        return {
+            "entries": entries,
+            "next": entries[-1]["id"] if len(entries) == count else None,
+        }
+
+
+def _entry(identifier: str, fields: Mapping[str, str]) -> AuditEntry:
+    moment = datetime.fromtimestamp(int(identifier.partition("-")[0]) / 1000, UTC)
+    found: AuditEntry = {
+        "id": identifier,
+        "time": moment.isoformat(timespec="milliseconds"),
+        "caller": fields.get("caller", ""),
+        "action": fields["action"],
+        "outcome": fields["outcome"],
+    }
+    if "status" in fields:
+        found["status"] = int(fields["status"])
+    for name in ("task_id", "batch_id", "analysis_id", "request_id"):
+        if name in fields:
+            found[name] = fields[name]
+    return found

@@ -1,0 +1,75 @@
+"""Answer the audit trail."""
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from orchestrator.answers import AuditAnswer
+from orchestrator.errors import NotFoundError
+from orchestrator.routes.kinds import Choice, Parameter, WholeNumber, refuse_unknown
+from orchestrator.services import services
+
+_COLUMNS: Final = (
+    *("id", "time", "caller", "action", "outcome", "status"),
+    *("task_id", "batch_id", "analysis_id", "request_id"),
+)
+
+
+@dataclass(frozen=True)
+class EntryId:
+    """Take the identifier of an entry."""
+
+    expected: str = "the id of an entry such as 1795591371474-0"
+    pattern: str = "^[0-9]{1,15}-[0-9]{1,15}$"
+
+    def read(self, value: Any) -> str:
+        """Return the identifier."""
+        text = str(value)
+        if re.fullmatch(self.pattern.strip("^$"), text) is None:
+            raise ValueError(self.expected)
+        return text
+
+    def schema(self) -> dict[str, Any]:
+        """Return the JSON Schema of what is taken."""
+        return {"type": "string", "pattern": self.pattern}
+
+
+AFTER: Final = Parameter[str | None](
+    "after", EntryId(), "Id of the last entry that was seen: `next` of the answer before.", None
+)
+COUNT: Final = Parameter("count", WholeNumber(1, 10_000), "How many entries at most.", 1000)
+FORMAT: Final = Parameter("format", Choice(("json", "csv")), "What to answer.", "json")
+PARAMETERS: Final[tuple[Parameter[Any], ...]] = (AFTER, COUNT, FORMAT)
+
+
+async def audit(request: Request) -> Response:
+    """Answer who did what, oldest entries first."""
+    here = services(request)
+    query = request.query_params
+    refuse_unknown(query, PARAMETERS)
+    after, count, as_ = (each.read(query) for each in PARAMETERS)
+    if here.audit is None:
+        raise NotFoundError("no audit trail is kept; AUDIT_RETENTION_DAYS is 0")
+    found = await here.desk_threads.run(partial(here.audit.read, after, count))
+    if as_ == "json":
+        return JSONResponse(found)
+    name = {"Content-Disposition": 'attachment; filename="audit.csv"'}
+    return Response(_table(found), media_type="text/csv", headers=name)
+
+
+def _table(answer: AuditAnswer) -> str:
+    file = io.StringIO()
+    table = csv.DictWriter(file, _COLUMNS, restval="")
+    table.writeheader()
+    table.writerows(answer["entries"])
+    return file.getvalue()
+
+
+ROUTES = [Route("/audit", audit)]

@@ -1,0 +1,76 @@
+"""Answer 429 to callers who ask too often, and tell all of them how they stand."""
+
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from orchestrator.access.caller import caller_of
+from orchestrator.errors import RateLimitError
+from orchestrator.limiter import Limiter, Standing
+from orchestrator.problems import problem
+
+_SCOPE_KEY: Final = "cxr.limiter"
+
+
+class ThrottleMiddleware:
+    """Count requests that need a key, by its name; where access is open, by the caller's address.
+
+    Args:
+        app: What is guarded.
+        analyses: Counts what sends images.
+        others: Counts everything else.
+    """
+
+    def __init__(self, app: ASGIApp, analyses: Limiter | None, others: Limiter | None) -> None:
+        self.app = app
+        self.analyses = analyses
+        self.others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        caller = caller_of(scope) if scope["type"] == "http" else None
+        limiter = self._limiter(scope) if caller is not None else None
+        if caller is None or limiter is None:
+            await self.app(scope, receive, send)
+            return
+        identity = caller.name or (scope.get("client") or ("unknown",))[0]
+        standing = await limiter.hit(identity)
+        if standing is None:
+            await self.app(scope, receive, send)
+            return
+
+        async def send_with_standing(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_headers(standing))
+            await send(message)
+
+        if standing.allowed:
+            scope[_SCOPE_KEY] = (limiter, identity)
+            await self.app(scope, receive, send_with_standing)
+            return
+        error = RateLimitError(
+            f"expected at most {standing.limit} requests within the time that is set, got more; go on in"
+            f" {standing.retry_after} seconds",
+            retry_after=standing.retry_after,
+        )
+        await problem(Request(scope), error)(scope, receive, send_with_standing)
+
+    def _limiter(self, scope: Scope) -> Limiter | None:
+        return self.analyses if scope["method"] == "POST" else self.others
+
+
+async def charge(request: Request, cost: int) -> None:
+    """Count a request that was let in as several."""
+    limiter, identity = request.scope.get(_SCOPE_KEY, (None, ""))
+    if limiter is not None and cost > 0:
+        await limiter.charge(identity, cost)
+
+
+def _headers(standing: Standing) -> dict[str, str]:
+    return {
+        "RateLimit-Limit": str(standing.limit),
+        "RateLimit-Remaining": str(standing.remaining),
+        "RateLimit-Reset": str(standing.reset),
+    }

@@ -1,0 +1,185 @@
+"""The audit trail as the API writes and answers it."""
+
+import csv
+import io
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.orchestrator.test_model_client import FakeServer, serving
+from tests.support.api import running_api
+from tests.support.images import gradient, png
+from tests.support.keys import ADMIN, API_KEYS, PREDICT, READ, bearer
+from tests.support.model_server import free_port
+from tests.support.redis_server import RedisServer, running_redis
+
+IMAGE = png(gradient(64, 64))
+NAME = "DOE^JANE"
+UNKNOWN = "0f8fad5b-d9cb-469f-a165-70867728950e"
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with running_redis(tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("audit") / "log"
+
+
+@pytest.fixture(scope="module")
+def api(redis: RedisServer, log: Path) -> Iterator[httpx.Client]:
+    with serving(FakeServer()) as port:
+        settings = {
+            "MODEL_SERVER": f"127.0.0.1:{port}",
+            "REDIS_URL": redis.url,
+            "API_KEYS": API_KEYS,
+            "RATE_LIMIT": "50/day",
+        }
+        with running_api(log, **settings) as client:
+            yield client
+
+
+@pytest.fixture(autouse=True)
+def _empty(redis: RedisServer) -> None:
+    with redis.client() as client:
+        client.flushall()
+
+
+def trail(api: httpx.Client, least: int, **query: str) -> list[Any]:
+    """Return the trail but for looks at it, once it has as many entries: they are added after the answer."""
+    until = time.monotonic() + 10
+    while True:
+        answer = api.get("/audit", params=query, headers=bearer(ADMIN))
+        assert answer.status_code == 200, answer.text
+        found = [each for each in answer.json()["entries"] if each["action"] != "get_audit"]
+        if len(found) >= least:
+            return found
+        assert time.monotonic() < until, found
+        time.sleep(0.05)
+
+
+def told(entries: list[Any]) -> list[tuple[Any, ...]]:
+    names = ("caller", "action", "outcome", "status")
+    return [tuple(each.get(name) for name in names) for each in entries]
+
+
+def test_the_trail_says_who_did_what_and_what_came_of_it(api: httpx.Client) -> None:
+    own = bearer(PREDICT)
+    image = {"file": (NAME, IMAGE)}
+    made = api.post("/densenet_predict", files=image, headers=own)
+    api.post("/densenet_predict", files={"file": b"no image"}, headers=own)
+    task = api.post("/async/densenet_predict", files=image, headers=own).json()["task_id"]
+    batch = api.post("/async/batch", files=image, headers=own).json()["batch_id"]
+    api.get(f"/tasks/{task}", headers=own)  # a look at how it stands is nothing of the patient's
+    api.get(f"/tasks/{task}/result", headers=bearer(READ))
+    api.delete(f"/tasks/{task}", headers=own)
+    api.delete(f"/tasks/{NAME}", headers=own)
+    api.delete(f"/tasks/{UNKNOWN}", headers=own)
+    api.post("/densenet_predict", files=image, headers=bearer(READ))
+    api.get("/metrics", headers=own)
+    for key in ("", "wrong"):
+        api.post("/densenet_predict", files=image, headers=bearer(key) if key else {})
+    found = trail(api, 10)
+    assert told(found) == [
+        ("predict-only", "post_densenet_predict", "ok", 200),
+        ("predict-only", "post_densenet_predict", "not_an_image", 400),
+        ("predict-only", "post_async_densenet_predict", "ok", 202),
+        ("predict-only", "post_async_batch", "ok", 202),
+        ("read-only", "get_tasks_task_id_result", "ok", 202),
+        ("predict-only", "delete_tasks_task_id", "ok", 204),
+        ("predict-only", "delete_tasks_task_id", "task_not_found", 404),
+        ("predict-only", "delete_tasks_task_id", "task_not_found", 404),
+        ("read-only", "post_densenet_predict", "insufficient_scope", 403),
+        ("predict-only", "get_metrics", "insufficient_scope", 403),
+    ]
+    subjects = [
+        {name: each[name] for name in ("task_id", "batch_id", "analysis_id") if name in each}
+        for each in found
+    ]
+    analysis = subjects[0].pop("analysis_id")
+    assert analysis in json.dumps(report(made))
+    assert subjects == [
+        *({}, {}),
+        {"task_id": task},
+        {"batch_id": batch},
+        *({"task_id": task}, {"task_id": task}),
+        *({}, {"task_id": UNKNOWN}, {}, {}),
+    ]
+    assert found[0]["request_id"] == made.headers["x-request-id"]
+    assert "DOE" not in json.dumps(found)
+
+
+def report(answer: httpx.Response) -> Any:
+    import zipfile
+
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        return json.loads(archive.read("report.json"))
+
+
+def test_the_trail_is_read_page_by_page_as_json_or_csv(api: httpx.Client) -> None:
+    for _ in range(5):
+        api.delete(f"/tasks/{UNKNOWN}", headers=bearer(PREDICT))
+    whole = trail(api, 5)
+    first = api.get("/audit", params={"count": 2}, headers=bearer(ADMIN)).json()
+    assert [each["id"] for each in first["entries"]] == [each["id"] for each in whole[:2]]
+    assert first["next"] == whole[1]["id"]
+    rest = api.get("/audit", params={"after": first["next"]}, headers=bearer(ADMIN)).json()
+    assert [each["id"] for each in rest["entries"]][:3] == [each["id"] for each in whole[2:]]
+    assert rest["next"] is None
+    table = api.get("/audit", params={"format": "csv", "count": 5}, headers=bearer(ADMIN))
+    assert table.headers["content-type"].startswith("text/csv")
+    rows = list(csv.DictReader(io.StringIO(table.text)))
+    assert [row["id"] for row in rows] == [each["id"] for each in whole]
+    assert rows[0]["task_id"] == UNKNOWN
+    for wrong in ({"after": NAME}, {"count": "0"}, {"format": "pdf"}, {"caller": "a"}):
+        answer = api.get("/audit", params=wrong, headers=bearer(ADMIN))
+        assert answer.json()["code"] == "invalid_parameter"
+
+
+def test_looks_at_the_trail_are_in_it_and_only_admins_have_them(api: httpx.Client) -> None:
+    assert api.get("/audit", headers=bearer(READ)).status_code == 403
+    trail(api, 0)
+    found = told(api.get("/audit", headers=bearer(ADMIN)).json()["entries"])
+    assert ("admin-only", "get_audit", "ok", 200) in found
+
+
+def test_nobody_can_push_the_trail_out_by_being_refused(
+    api: httpx.Client, redis: RedisServer
+) -> None:
+    for _ in range(60):
+        api.post("/v2/densenet_predict", headers=bearer(ADMIN))
+    with redis.client() as client:
+        assert client.xlen("cxr:audit") <= 50
+        assert [key for key in client.scan_iter() if client.ttl(key) < 0] == []
+
+
+def test_without_redis_entries_are_in_the_log_and_images_are_analysed(tmp_path: Path) -> None:
+    with serving(FakeServer()) as port:
+        settings = {
+            "MODEL_SERVER": f"127.0.0.1:{port}",
+            "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
+        }
+        with running_api(tmp_path / "log", **settings) as client:
+            for _ in range(2):
+                assert client.post("/densenet_predict", files={"file": IMAGE}).status_code == 200
+            until = time.monotonic() + 10
+            while "cxr_audit_missed_total 2.0" not in client.get("/metrics").text:
+                assert time.monotonic() < until
+            assert client.get("/audit").json()["code"] == "redis_unavailable"
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    kept = [line["audit"] for line in lines if line["message"] == "audit entry not kept"]
+    assert [each["action"] for each in kept[:2]] == ["post_densenet_predict"] * 2
+    assert kept[0]["analysis_id"] != kept[1]["analysis_id"]
+
+
+def test_the_trail_can_be_off(tmp_path: Path) -> None:
+    with running_api(tmp_path / "log", AUDIT_RETENTION_DAYS="0") as client:
+        assert client.get("/audit").status_code == 404

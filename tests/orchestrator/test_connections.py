@@ -1,0 +1,178 @@
+"""Slow clients, as real sockets, against the real server."""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.support.api import running_api
+from tests.support.model_server import free_port
+
+CONNECTIONS = 12
+PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    settings = {
+        "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
+        "HEAD_TIMEOUT": "1",
+        "BODY_TIMEOUT": "1",
+        "SEND_TIMEOUT": "1",
+        "CONNECTIONS": str(CONNECTIONS),
+    }
+    with running_api(tmp_path_factory.mktemp("slow") / "log", **settings) as client:
+        yield client
+
+
+def connect(api: httpx.Client) -> socket.socket:
+    return socket.create_connection((api.base_url.host, api.base_url.port or 0), timeout=30)
+
+
+def drip(client: socket.socket, piece: bytes = b"x") -> bytes:
+    """Send a piece now and then until the server has closed the connection; return what it answered."""
+    client.settimeout(0.1)
+    answer = b""
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            client.sendall(piece)
+            received = client.recv(65536)
+        except TimeoutError:
+            continue
+        except OSError:
+            return answer
+        if not received:
+            return answer
+        answer += received
+    raise AssertionError("the connection is still open")
+
+
+def eventually(check: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not check():
+        assert time.monotonic() < until
+        time.sleep(0.1)
+
+
+def is_open(client: socket.socket) -> bool:
+    """Tell whether the server still holds its end of a connection."""
+    port = client.getsockname()[1]
+    return any(
+        each.raddr and each.raddr.port == port and each.status != psutil.CONN_TIME_WAIT
+        for each in psutil.net_connections("tcp4")
+        if each.pid is not None and each.laddr.port == client.getpeername()[1]
+    )
+
+
+def test_a_head_that_drips_in_is_not_waited_for(api: httpx.Client) -> None:
+    with connect(api) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\nX-Slow: ")
+        assert drip(client) == b""
+
+
+def test_whoever_says_nothing_is_not_waited_for(api: httpx.Client) -> None:
+    with connect(api) as client:
+        assert client.recv(10) == b""
+
+
+def test_a_second_head_that_drips_in_is_not_waited_for_either(api: httpx.Client) -> None:
+    with connect(api) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert b"200 OK" in client.recv(65536)
+        client.sendall(b"GET /health HTTP/1.1\r\nX-Slow: ")
+        drip(client)
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type"),
+    [
+        ("/densenet_predict", "multipart/form-data; boundary=b"),
+        ("/v2/densenet_predict", "application/json"),
+        ("/async/batch", "multipart/form-data; boundary=b"),
+    ],
+)
+@pytest.mark.parametrize("size", ["Content-Length: 100000", "Transfer-Encoding: chunked"])
+def test_a_body_that_drips_in_is_answered_408(
+    api: httpx.Client, path: str, content_type: str, size: str
+) -> None:
+    with connect(api) as client:
+        head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: {content_type}\r\n{size}\r\n\r\n"
+        client.sendall(head.encode())
+        begin = PART if "multipart" in content_type else b" "
+        if "chunked" in size:
+            client.sendall(b"%x\r\n%b\r\n" % (len(begin), begin))
+            answer = drip(client, b"1\r\n \r\n")
+        else:
+            client.sendall(begin)
+            answer = drip(client, b" ")
+    head_, _, body = answer.partition(b"\r\n\r\n")
+    assert head_.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in head_.lower()
+    assert json.loads(body)["code"] == "request_timeout"
+
+
+def test_a_body_that_nobody_waits_for_does_not_hold_the_connection(api: httpx.Client) -> None:
+    with connect(api) as client:
+        client.sendall(
+            b"POST /densenet_predict HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
+        )
+        assert b" 415 " in drip(client)
+
+
+def test_a_body_that_comes_late_but_steadily_is_taken(api: httpx.Client) -> None:
+    with connect(api) as client:
+        client.sendall(
+            b"POST /v2/densenet_predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 400000\r\n\r\n"
+        )
+        for _ in range(20):  # two seconds and more, at 20 times the least rate
+            client.sendall(b" " * 20_000)
+            time.sleep(0.1)
+        assert b" 400 " in client.recv(65536)
+
+
+def test_an_answer_that_nobody_reads_is_not_kept(api: httpx.Client) -> None:
+    with connect(api) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        asked = b"GET /static/docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: a\r\n\r\n"
+        client.sendall(asked * 20)
+        assert is_open(client)
+        eventually(lambda: not is_open(client))
+
+
+def test_more_connections_than_there_may_be_are_refused_at_once_and_not_for_long(
+    api: httpx.Client,
+) -> None:
+    api.get("/health")
+    idle = [connect(api) for _ in range(CONNECTIONS + 3)]
+    answers = []
+    for client in idle:
+        answers.append(client.recv(65536))
+        client.close()
+    refused = [answer for answer in answers if answer]
+    assert len(refused) >= 3
+    for answer in refused:
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert json.loads(body)["code"] == "busy"
+        assert b"Retry-After: 1" in head
+    with httpx.Client(base_url=api.base_url) as other:
+        assert other.get("/health").status_code == 200
+
+
+def test_a_slow_crowd_does_not_keep_others_out(api: httpx.Client, tmp_path: Path) -> None:
+    crowd = [connect(api) for _ in range(CONNECTIONS - 2)]
+    for client in crowd:
+        client.sendall(b"POST /densenet_predict HTTP/1.1\r\n")
+    for _ in range(5):
+        with httpx.Client(base_url=api.base_url) as other:
+            assert other.get("/health").status_code == 200
+    for client in crowd:
+        assert drip(client) == b""
+        client.close()

@@ -1,0 +1,88 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.orchestrator.test_model_client import FakeServer, serving
+from tests.support.api import running_api
+from tests.support.images import gradient, png
+from tests.support.keys import ADMIN, API_KEYS, PREDICT, READ, bearer
+from tests.support.model_server import free_port
+from tests.support.redis_server import running_redis
+
+IMAGE = png(gradient(64, 64))
+NAMES = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[httpx.Client]:
+    """Run the API with limits that last for the test."""
+    with running_redis(tmp_path / "redis") as redis, serving(FakeServer()) as port:
+        settings = {
+            "MODEL_SERVER": f"127.0.0.1:{port}",
+            "REDIS_URL": redis.url,
+            "API_KEYS": API_KEYS,
+            "RATE_LIMIT": "4/day",
+            "RATE_LIMIT_READ": "2/day",
+        }
+        with running_api(tmp_path / "log", **settings) as client:
+            yield client
+
+
+def post(api: httpx.Client, path: str, key: str, count: int = 1) -> httpx.Response:
+    return api.post(path, files=[("file", IMAGE)] * count, headers=bearer(key))
+
+
+def test_every_key_has_its_own_limits_for_images_and_for_the_rest(api: httpx.Client) -> None:
+    found = [post(api, "/densenet_predict", PREDICT) for _ in range(5)]
+    assert [answer.status_code for answer in found] == [200, 200, 200, 200, 429]
+    assert [answer.headers["ratelimit-remaining"] for answer in found] == ["3", "2", "1", "0", "0"]
+    assert {answer.headers["ratelimit-limit"] for answer in found} == {"4"}
+    refused = found[-1]
+    assert refused.json()["code"] == "rate_limited"
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert int(refused.headers["retry-after"]) >= int(refused.headers["ratelimit-reset"]) > 0
+    assert post(api, "/densenet_predict", ADMIN).status_code == 200
+
+    assert api.get("/tasks/none", headers=bearer(PREDICT)).status_code == 404
+    stats = [api.get("/stats/diseases/summary", headers=bearer(READ)) for _ in range(3)]
+    assert [answer.status_code for answer in stats] == [200, 200, 429]
+    assert stats[0].headers["ratelimit-limit"] == "2"
+    # What is not allowed at all is not counted, and what needs no key is never refused
+    assert post(api, "/densenet_predict", READ).status_code == 403
+    for _ in range(3):
+        answer = api.get("/health/redis")
+        assert answer.status_code == 200
+        assert not set(NAMES) & set(answer.headers)
+
+
+def test_a_batch_counts_as_its_images(api: httpx.Client) -> None:
+    batch = post(api, "/async/batch", PREDICT, 6)
+    assert (batch.status_code, batch.headers["ratelimit-remaining"]) == (202, "3")
+    assert post(api, "/async/densenet_predict", PREDICT).status_code == 429
+
+
+def test_where_access_is_open_addresses_are_counted(tmp_path: Path) -> None:
+    with running_redis(tmp_path / "redis") as redis:
+        settings = {"REDIS_URL": redis.url, "RATE_LIMIT_READ": "1/day"}
+        with running_api(tmp_path / "log", **settings) as client:
+            found = [client.get("/tasks/none").status_code for _ in range(2)]
+            assert found == [404, 429]
+            forwarded = {"X-Forwarded-For": "192.0.2.1"}  # a proxy on loopback is believed
+            assert client.get("/tasks/none", headers=forwarded).status_code == 404
+            assert client.get("/health").status_code == 200
+
+
+def test_without_redis_images_are_analysed_all_the_same(tmp_path: Path) -> None:
+    with serving(FakeServer()) as port:
+        settings = {
+            "MODEL_SERVER": f"127.0.0.1:{port}",
+            "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
+            "RATE_LIMIT": "1/day",
+        }
+        with running_api(tmp_path / "log", **settings) as client:
+            found = [client.post("/densenet_predict", files={"file": IMAGE}) for _ in range(3)]
+            assert [answer.status_code for answer in found] == [200, 200, 200]
+            assert "cxr_rate_limit_missed_total 3.0" in client.get("/metrics").text
+    assert (tmp_path / "log").read_text().count("rate limits pause") == 1

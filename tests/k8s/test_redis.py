@@ -122,6 +122,15 @@ def test_a_write_is_on_the_disk_and_strangers_are_kept_out(place: Place) -> None
         assert client.get("task") == b"accepted"
 
 
+def test_two_passwords_are_taken_while_one_is_changed(place: Place) -> None:
+    with place.redis() as client:
+        client.acl_setuser("default", passwords="+second")
+        for password in (PASSWORD, "second"):
+            caller = redis.Redis(port=place.port, password=password)
+            assert caller.ping()
+            caller.close()
+
+
 @needs_tools
 def test_the_probe_tells_whether_redis_answers(place: Place) -> None:
     (found,) = [each for each in place.manifests.workloads() if each.name.endswith("/redis")]

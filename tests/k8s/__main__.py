@@ -14,7 +14,7 @@ def _hold(combination: Combination) -> list[str]:
 def main() -> int:
     """Print what is wrong, or how much was right."""
     if not can_build():
-        print("expected kubectl, which builds the manifests; install it")  # noqa: T201
+        print("expected kubectl with kustomize 5 or newer, which builds the manifests; install it")  # noqa: T201
         return 1
     combinations = list(every_combination())
     with ThreadPoolExecutor(4) as pool:

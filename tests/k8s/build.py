@@ -1,11 +1,13 @@
 """Build overlays and components together, as an overlay of one's own would."""
 
+import json
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
@@ -42,9 +44,19 @@ def every_combination() -> Iterator[Combination]:
                 yield Combination(overlay, chosen)
 
 
+@cache
 def can_build() -> bool:
-    """Tell whether there is a kubectl."""
-    return shutil.which("kubectl") is not None
+    """Tell whether there is a kubectl whose kustomize is new enough."""
+    if shutil.which("kubectl") is None:
+        return False
+    done = subprocess.run(
+        ["kubectl", "version", "--client", "--output=json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = json.loads(done.stdout or "{}").get("kustomizeVersion", "v0")
+    return int(found.lstrip("v").partition(".")[0]) >= 5
 
 
 def build(combination: Combination) -> Manifests:

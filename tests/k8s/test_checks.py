@@ -13,7 +13,7 @@ from tests.k8s.build import COMPONENTS, Combination, build, can_build
 from tests.k8s.every_check import CHECKS
 from tests.k8s.manifests import Manifests, Object, workload
 
-pytestmark = pytest.mark.skipif(not can_build(), reason="kubectl is not installed")
+pytestmark = pytest.mark.skipif(not can_build(), reason="there is no kubectl with kustomize 5")
 
 BROKEN: dict[str, list[Object]] = yaml.safe_load(
     Path(__file__).with_name("broken.yaml").read_text()
@@ -87,6 +87,12 @@ def test_sound_manifests_are_let_pass(check: str) -> None:
 def test_a_broken_manifest_is_found(check: str, case: Object) -> None:
     said = list(CHECKS[check](broken(case)))
     assert any(case["says"] in complaint for complaint in said), said
+
+
+def test_an_object_that_is_too_large_to_apply_is_found() -> None:
+    manifests = Manifests(deepcopy(sound().objects))
+    find(manifests, "ConfigMap/cxr-settings-")["data"]["LOG_LEVEL"] = "x" * 250_000
+    assert any("more than can be applied" in each for each in CHECKS["schemas"](manifests))
 
 
 def test_every_check_is_seen_to_fail() -> None:

@@ -14,7 +14,7 @@ from tests.k8s.checks.references import documented_secrets
 from tests.k8s.every_check import complaints
 from tests.k8s.manifests import Manifests
 
-needs_kubectl = pytest.mark.skipif(not can_build(), reason="kubectl is not installed")
+needs_kubectl = pytest.mark.skipif(not can_build(), reason="there is no kubectl with kustomize 5")
 
 GUIDE = (ROOT / "docs" / "kubernetes.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()

@@ -20,7 +20,7 @@ from tests.k8s.build import (
 from tests.k8s.every_check import complaints
 from tests.k8s.manifests import Manifests
 
-pytestmark = pytest.mark.skipif(not can_build(), reason="kubectl is not installed")
+pytestmark = pytest.mark.skipif(not can_build(), reason="there is no kubectl with kustomize 5")
 
 # Pairs with one overlay, as the other changes the model servers alone.
 FEW = [

@@ -14,7 +14,7 @@ from tests.k8s.build import ROOT, Combination, build, can_build
 from tests.k8s.manifests import Object
 from tests.support.model_server import free_port
 
-pytestmark = pytest.mark.skipif(not can_build(), reason="kubectl is not installed")
+pytestmark = pytest.mark.skipif(not can_build(), reason="there is no kubectl with kustomize 5")
 
 # As tensorflow_model_server 2.21 prints it.
 VERSION = """  {

@@ -25,7 +25,7 @@ from tests.support.redis_server import running_redis
 pytestmark = [
     pytest.mark.tensorflow,
     pytest.mark.slow,
-    pytest.mark.skipif(not can_build(), reason="kubectl is not installed"),
+    pytest.mark.skipif(not can_build(), reason="there is no kubectl with kustomize 5"),
 ]
 
 SECONDS = 120.0

@@ -6,6 +6,7 @@ set -eu
 : "${BACKUPS:=/backups}" "${REDIS:=redis://redis:6379}" "${KEEP:=14}"
 umask 077
 name="$BACKUPS/cxr-$(date -u +%Y%m%dT%H%M%SZ).rdb"
+rm -f "$BACKUPS"/cxr-*.part # of a run that was killed
 trap 'rm -f "$name.part"' EXIT
 redis-cli -u "$REDIS" --no-auth-warning --rdb "$name.part"
 redis-check-rdb "$name.part"

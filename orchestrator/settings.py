@@ -111,7 +111,7 @@ class Settings:
     model_label: str | None = _setting(
         None,
         str,
-        "Label of the version to ask for, such as `stable`, as models.config has it; the newest that is served if unset.",
+        "Label of the version to ask for, such as `stable`, as models.config has it; the newest there if unset.",
     )
     model_server: str = _setting(
         "127.0.0.1:8500", _address, "HOST:PORT of the model server's gRPC interface."

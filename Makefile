@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := serving orchestrator export gradcam tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: torch screenshots help run test test-fast check format-check lint types imports fix bench soak lock stack-test env-example proto clean
+.PHONY: torch screenshots help run test test-fast check format-check lint types imports fix bench soak lock stack-test env-example manifests rules proto clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,13 @@ stack-test: $(VENV)/.dev ## build the images, run the stack of compose.yaml, use
 
 env-example: $(VENV)/.dev ## write .env.example out of the settings
 	$(BIN)/python -m tests.containers.env_example
+
+manifests: $(VENV)/.dev ## build k8s/ in every combination, and check what comes out
+	$(BIN)/python -m tests.k8s
+	$(BIN)/pytest --quiet tests/k8s
+
+rules: $(VENV)/.dev ## write the alert rules of k8s/ out of monitoring/
+	$(BIN)/python -m tests.k8s.rules
 
 proto: $(VENV)/.dev ## generate the gRPC messages anew
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. orchestrator/wire.proto

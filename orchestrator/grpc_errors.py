@@ -12,6 +12,7 @@ UNAVAILABLE_RETRY_SECONDS: Final = 5
 
 # Wordings of TensorFlow's batch scheduler and TF Serving's thread pool, whatever their codes.
 _BUSY_WORDINGS: Final = ("batch scheduling queue", "Threadpool Exhausted")
+_LABEL_WORDING: Final = "Unrecognized servable version label"
 _MESSAGE_SIZE_WORDING: Final = "message larger than max"
 
 
@@ -27,6 +28,14 @@ def unavailable() -> errors.ModelUnavailableError:
     """Say that no model can be reached."""
     return errors.ModelUnavailableError(
         "the model server can't be reached or has no model loaded yet; try again shortly",
+        retry_after=UNAVAILABLE_RETRY_SECONDS,
+    )
+
+
+def unlabelled() -> errors.ModelUnavailableError:
+    """Say that no version has the label: servers that are being rolled may get it in a moment."""
+    return errors.ModelUnavailableError(
+        "the model server has no version of the label that MODEL_LABEL names; its models.config has to",
         retry_after=UNAVAILABLE_RETRY_SECONDS,
     )
 
@@ -74,6 +83,8 @@ def translate(error: grpc.RpcError) -> errors.DependencyError:
     details = error.details() or ""
     if any(wording in details for wording in _BUSY_WORDINGS):
         return busy()
+    if _LABEL_WORDING in details:
+        return unlabelled()
     if _MESSAGE_SIZE_WORDING in details:
         return unexpected("its message is larger than the limit")
     return TRANSLATION[error.code()]()

@@ -78,6 +78,8 @@ class ModelClient:
     Args:
         target: ``host:port`` of the model server's gRPC, or a gRPC URI.
         name: Name of the model there.
+        label: Which version to ask for, by a label of the server's models.config; the newest that
+            it serves if None.
         deadline: Seconds that one method may take in all.
         max_in_flight: Images being predicted at once. TF Serving ignores deadlines once it has
             accepted a request, so work is turned away here.
@@ -92,6 +94,7 @@ class ModelClient:
         target: str,
         name: str = contract.MODEL_NAME,
         *,
+        label: str | None = None,
         deadline: float = 10.0,
         max_in_flight: int = 16,
         queue_timeout: float = 1.0,
@@ -99,6 +102,7 @@ class ModelClient:
         telemetry: Telemetry = NO_TELEMETRY,
     ) -> None:
         self.name = name
+        self._label = label
         self._deadline = deadline
         self._queue_timeout = queue_timeout
         self._thresholds = thresholds
@@ -112,9 +116,9 @@ class ModelClient:
     ) -> tuple[Servable, RawPrediction]:
         """Prepare an image as the served model wants it, and predict.
 
-        The call names no version: whichever is served answers and says which it was. Where that one
-        wants its pixels otherwise than the one they were made for, they are made again, so that a
-        result always goes with the card of the version that made it.
+        The call names no version, at most a label: whichever is served answers and says which it
+        was. Where that one wants its pixels otherwise than the one they were made for, they are
+        made again, so that a result always goes with the card of the version that made it.
 
         Args:
             preprocess: Makes the input pixels for a card; called again if the version moved.
@@ -175,14 +179,12 @@ class ModelClient:
         known = self._described.get(version)
         if known is not None and time.monotonic() - known[0] < CARD_SECONDS:
             return known[1]
-        spec = wire.ModelSpec(name=self.name, signature_name=contract.SIGNATURE_DESCRIBE)
-        if version is not None:
-            spec.version.value = version
+        spec = self._spec(contract.SIGNATURE_DESCRIBE, version)
         inputs = {contract.INPUT_REQUEST: np.zeros(1, np.int32)}
         try:
             response = self._call(spec, inputs, until)
         except ModelUnavailableError:
-            if version is None:
+            if version is None and self._label is None:
                 raise
             response = self._call(spec, inputs, until)  # the next replica may have it
         text = _output(response, contract.OUTPUT_CARD, (1,), np.dtype(object))[0]
@@ -206,7 +208,7 @@ class ModelClient:
     def _gradcam(self, image: NDArray[np.uint8], until: float) -> RawPrediction:
         if image.ndim != 2 or image.size == 0 or image.dtype != np.uint8:
             raise ValueError(f"expected uint8 pixels [H, W], got {image.dtype} {image.shape}")
-        spec = wire.ModelSpec(name=self.name, signature_name=contract.SIGNATURE_GRADCAM)
+        spec = self._spec(contract.SIGNATURE_GRADCAM)
         inputs = {contract.INPUT_IMAGE: image[np.newaxis, :, :, np.newaxis]}
         waited = min(self._queue_timeout, max(0.0, until - time.monotonic()))
         if not self._places.acquire(timeout=waited):
@@ -225,6 +227,15 @@ class ModelClient:
             probabilities=_output(response, contract.OUTPUT_PROBABILITIES, labels)[0],
             activation_maps=_output(response, contract.OUTPUT_ACTIVATION_MAPS, maps)[0],
         )
+
+    def _spec(self, signature: str, version: int | None = None) -> wire.ModelSpec:
+        """Name a signature of one version, or else of the labelled one, or else of the newest."""
+        spec = wire.ModelSpec(name=self.name, signature_name=signature)
+        if version is not None:
+            spec.version.value = version
+        elif self._label is not None:
+            spec.version_label = self._label
+        return spec
 
     def _call(
         self, spec: wire.ModelSpec, inputs: dict[str, NDArray[Any]], until: float
@@ -247,6 +258,7 @@ def open_model(
     return ModelClient(
         settings.model_server,
         settings.model_name,
+        label=settings.model_label,
         deadline=settings.model_timeout,
         max_in_flight=max_in_flight,
         thresholds=None if settings.thresholds is None else read_thresholds(settings.thresholds),

@@ -188,6 +188,11 @@ class Settings:
     )
 
     model_name: str = _setting(MODEL_NAME, str, "Name of the model on the model server.")
+    model_label: str | None = _setting(
+        None,
+        str,
+        "Label of the version to ask for, such as `stable`, as models.config has it; the newest there if unset.",
+    )
     model_server: str = _setting(
         "127.0.0.1:8500", _address, "HOST:PORT of the model server's gRPC interface."
     )

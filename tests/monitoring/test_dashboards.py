@@ -85,9 +85,8 @@ def test_the_provider_looks_where_dashboards_are_mounted() -> None:
     ]
 
 
-def test_the_kustomization_names_every_rule_file_and_dashboard() -> None:
+def test_the_kustomization_names_every_dashboard() -> None:
     root = GRAFANA.parent
     found = yaml.safe_load((root / "kustomization.yaml").read_text())
     files = {file for each in found["configMapGenerator"] for file in each["files"]}
-    rules = yaml.safe_load((root / "prometheus.yaml").read_text())["rule_files"]
-    assert files == {*rules, *(f"grafana/dashboards/{name}.json" for name in NAMES)}
+    assert files == {*(f"grafana/dashboards/{name}.json" for name in NAMES)}

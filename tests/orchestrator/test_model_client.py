@@ -45,6 +45,7 @@ class FakeServer:
     """Answer as a model server would, or as the test says."""
 
     cards: dict[int, ModelCard] = field(default_factory=lambda: {1: CARD})
+    labels: dict[str, int] = field(default_factory=dict)
     outputs: dict[str, NDArray[np.float32]] = field(default_factory=lambda: dict(OUTPUTS))
     failures: list[tuple[grpc.StatusCode, str]] = field(default_factory=list)
     during_predict: Callable[[], None] = lambda: None
@@ -58,6 +59,11 @@ class FakeServer:
             context.abort(*self.failures.pop(0))
         spec = request.model_spec
         version = spec.version.value if spec.HasField("version") else max(self.cards)
+        if label := spec.version_label:
+            if label not in self.labels:
+                words = f"Unrecognized servable version label: {label}"
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, words)
+            version = self.labels[label]
         if version not in self.cards:
             context.abort(grpc.StatusCode.NOT_FOUND, "Servable not found")
         card = self.cards[version]
@@ -126,10 +132,16 @@ def serving(fake: FakeServer, port: int = 0) -> Iterator[int]:
 
 
 @contextmanager
-def connected(fake: FakeServer, *, deadline: float = 5.0, places: int = 4) -> Iterator[ModelClient]:
+def connected(
+    fake: FakeServer, *, deadline: float = 5.0, places: int = 4, label: str | None = None
+) -> Iterator[ModelClient]:
     with serving(fake) as port:
         client = ModelClient(
-            f"127.0.0.1:{port}", deadline=deadline, max_in_flight=places, queue_timeout=0.05
+            f"127.0.0.1:{port}",
+            label=label,
+            deadline=deadline,
+            max_in_flight=places,
+            queue_timeout=0.05,
         )
         yield client
         client.close()
@@ -210,6 +222,27 @@ def test_an_old_version_can_be_described() -> None:
         assert client.servable(1).card == CARD
         with pytest.raises(errors.ModelUnavailableError):
             client.servable(3)
+
+
+def test_a_labelled_version_is_asked_for_and_followed_when_the_label_moves() -> None:
+    cards = {1: CARD, 2: replace(CARD, labels=("Mass", "Edema"))}
+    fake = FakeServer(cards=cards, labels={"stable": 1, "canary": 2})
+    with connected(fake, label="stable") as client:
+        servable, prediction = client.predict(pixels)
+        assert (servable.version, prediction.version) == (1, 1)
+        fake.labels["stable"] = 2
+        servable, prediction = client.predict(pixels)
+        assert (servable.version, prediction.version) == (2, 2)
+        assert servable.card.labels == ("Mass", "Edema")
+
+
+def test_a_label_that_no_version_has_may_come() -> None:
+    fake = FakeServer()
+    with connected(fake, label="canary") as client:
+        with pytest.raises(errors.ModelUnavailableError, match="MODEL_LABEL"):
+            client.predict(pixels)
+        fake.labels["canary"] = 1
+        assert client.predict(pixels)[0].version == 1
 
 
 def test_status_names_every_version() -> None:

@@ -109,6 +109,10 @@ def test_versions_can_be_pinned_and_labelled(
         assert version_of_answer(server, version=1) == 1
         assert version_of_answer(server, label="stable") == 1
         assert version_of_answer(server, label="canary") == 2
+        for label, expected in (("stable", 1), ("canary", 2)):
+            client = ModelClient(server.target, label=label)
+            assert client.predict(lambda _: IMAGE[0, :, :, 0])[1].version == expected
+            client.close()
         image = np.full_like(IMAGE, 100)
         image[0, 0, 0] = 0
         one, two = (

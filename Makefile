@@ -56,8 +56,9 @@ lock: $(VENV)/.dev ## pin every dependency anew, with hashes
 	    --output-file requirements/$${parts%%:*}.txt || exit 1; \
 	done
 
-stack-test: $(VENV)/.dev ## build the images, run the stack of compose.yaml, use it and take it down (STAND_INS=yes)
-	$(BIN)/python -m tests.containers.stack $(if $(STAND_INS),--stand-ins)
+stack-test: $(VENV)/.dev ## run the stack of compose.yaml, use it and take it down (STAND_INS=yes, RADIOGRAPH, SCREENSHOT)
+	$(BIN)/python -m tests.containers.stack $(if $(STAND_INS),--stand-ins) \
+	    $(if $(RADIOGRAPH),--radiograph $(RADIOGRAPH)) $(if $(SCREENSHOT),--screenshot $(SCREENSHOT))
 
 env-example: $(VENV)/.dev ## write .env.example out of the settings
 	$(BIN)/python -m tests.containers.env_example

@@ -151,6 +151,7 @@ def test_panels_of_the_busy_service_show_something(watched: Watched) -> None:
     assert empty == [
         "Drift of positives against the week before",
         "Drift of probabilities against the week before",
+        "Distribution of probabilities, a day, a week ago",
     ]
 
 

@@ -13,6 +13,7 @@ from tests.containers.saying import answered, checked, say, wait_for
 
 # Processes of each job of monitoring/prometheus.yaml, whichever port they are asked at.
 _TARGETS: Final = {"cxr-api": 1, "cxr-worker": 2, "prometheus": 1, "tf-serving": 1}
+_OFTEN: Final = 15  # seconds
 _JOBS: Final = "/0/view/jobs/prediction_tasks/finished/8/desc/1"
 
 
@@ -59,7 +60,7 @@ def check_prometheus(port: str) -> None:
         groups = client.get("/rules").json()["data"]["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
         assert rules, "expected alert rules, found none"
-        wait_for(lambda: _healthy(client), "every rule was evaluated", 60)
+        wait_for(lambda: _healthy(client), "rules were evaluated", 60)
         firing = [rule["name"] for rule in rules if rule.get("state") == "firing"]
         assert firing == ["CxrWatchdog"], firing
         found = _query(client, "sum by (job) (cxr_stage_duration_seconds_count)")
@@ -75,8 +76,13 @@ def _up(client: httpx.Client) -> dict[str, int]:
 
 
 def _healthy(client: httpx.Client) -> bool:
+    """Tell whether every rule was evaluated well; those of drift have their turn every five minutes only."""
     groups = client.get("/rules").json()["data"]["groups"]
-    return all(rule["health"] == "ok" for group in groups for rule in group["rules"])
+    return all(
+        rule["health"] == "ok" or (rule["health"] == "unknown" and group["interval"] > _OFTEN)
+        for group in groups
+        for rule in group["rules"]
+    )
 
 
 def _query(client: httpx.Client, expression: str) -> Any:

@@ -117,7 +117,8 @@ _RATES: Final = {"none": "", "reqps": "req/s", "ops": "/s"}
 def _scaled(value: float, scales: Sequence[tuple[float, str]]) -> str:
     for size, name in scales:
         if abs(value) >= size:
-            return f"{value / size:.3g} {name}"
+            number = value / size
+            return f"{number:.3g} {name}" if abs(number) < 1000 else f"{number:.0f} {name}"
     return f"{value / scales[-1][0]:.3g} {scales[-1][1]}"
 
 

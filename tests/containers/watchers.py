@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
@@ -13,6 +13,7 @@ from tests.containers.saying import answered, checked, say, wait_for
 
 # Processes of each job of monitoring/prometheus.yaml, whichever port they are asked at.
 _TARGETS: Final = {"cxr-api": 1, "cxr-worker": 2, "prometheus": 1, "tf-serving": 1}
+_WORKING: Final = ("cxr-api", "cxr-worker")
 _OFTEN: Final = 15  # seconds
 _JOBS: Final = "/0/view/jobs/prediction_tasks/finished/8/desc/1"
 
@@ -63,9 +64,10 @@ def check_prometheus(port: str) -> None:
         wait_for(lambda: _healthy(client), "rules were evaluated", 60)
         firing = [rule["name"] for rule in rules if rule.get("state") == "firing"]
         assert firing == ["CxrWatchdog"], firing
-        found = _query(client, "sum by (job) (cxr_stage_duration_seconds_count)")
-        seen = {each["metric"]["job"]: each["value"][1] for each in found}
-        say(f"  {len(rules)} rules, nothing but the watchdog firing; stages counted {seen}")
+        wait_for(lambda: set(_stages(client)) == set(_WORKING), "stages of both are counted", 60)
+        say(
+            f"  {len(rules)} rules, nothing but the watchdog firing; stages counted {_stages(client)}"
+        )
 
 
 def _up(client: httpx.Client) -> dict[str, int]:
@@ -85,8 +87,10 @@ def _healthy(client: httpx.Client) -> bool:
     )
 
 
-def _query(client: httpx.Client, expression: str) -> Any:
-    return client.get("/query", params={"query": expression}).json()["data"]["result"]
+def _stages(client: httpx.Client) -> dict[str, int]:
+    query = {"query": "sum by (job) (cxr_stage_duration_seconds_count)"}
+    found = client.get("/query", params=query).json()["data"]["result"]
+    return {each["metric"]["job"]: int(each["value"][1]) for each in found}
 
 
 def check_grafana(port: str, password: str) -> None:

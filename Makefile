@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SOURCES := serving orchestrator export gradcam tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: torch screenshots help run test test-fast check format-check lint types imports fix bench soak lock stack-test env-example manifests rules proto clean
+.PHONY: torch screenshots help run test test-fast check format-check lint types imports fix bench soak lock stack-test dashboards env-example manifests rules proto clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -59,8 +59,12 @@ lock: $(VENV)/.dev ## pin every dependency anew, with hashes
 	    --output-file requirements/$${parts%%:*}.txt || exit 1; \
 	done
 
-stack-test: $(VENV)/.dev ## build the images, run the stack of compose.yaml, use it and take it down (STAND_INS=yes)
-	$(BIN)/python -m tests.containers.stack $(if $(STAND_INS),--stand-ins)
+stack-test: $(VENV)/.dev ## run the stack of compose.yaml, use it and take it down (STAND_INS=yes, RADIOGRAPH, SCREENSHOT)
+	$(BIN)/python -m tests.containers.stack $(if $(STAND_INS),--stand-ins) \
+	    $(if $(RADIOGRAPH),--radiograph $(RADIOGRAPH)) $(if $(SCREENSHOT),--screenshot $(SCREENSHOT))
+
+dashboards: $(VENV)/.dev ## draw the dashboards of monitoring/ from a real Prometheus under load, into docs/images
+	$(BIN)/python -m tests.monitoring.pictures
 
 env-example: $(VENV)/.dev ## write .env.example out of the settings
 	$(BIN)/python -m tests.containers.env_example

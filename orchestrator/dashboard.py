@@ -56,7 +56,7 @@ def create_dashboard(settings: Settings) -> Any:
     DefaultSerializer.loads = JSONSerializer.loads
     DefaultSerializer.dumps = JSONSerializer.dumps
     web.config.serializer = JSONSerializer
-    app = Flask(__name__)
+    app = Flask("rq_dashboard")  # whose own static files its pages ask for
     writable = settings.dashboard_write == "yes"
     app.config["RQ_DASHBOARD_REDIS_URL"] = (settings.redis_url,)
     app.config["RQ_DASHBOARD_DISABLE_DELETE"] = not writable

@@ -27,7 +27,7 @@ _GAUGES: Final = {
     "failed": ("cxr_tasks_failed", "Failed tasks that are still kept."),
     "oldest_waiting_seconds": (
         "cxr_tasks_oldest_waiting_seconds",
-        "How long the first task of the queue has been waiting.",
+        "Time since the first task of the queue was accepted.",
     ),
     "held_bytes": ("cxr_tasks_held_bytes", "Bytes of uploads and results."),
 }

@@ -66,6 +66,14 @@ class Engine:
         found = json.loads(self.run("inspect", *names)) if names else []
         return {container["Name"].strip("/"): container for container in found}
 
+    def named(self, service: str) -> list[str]:
+        """Return the names of a service's containers."""
+        return [
+            name
+            for name, container in self.containers().items()
+            if container["Config"]["Labels"]["com.docker.compose.service"] == service
+        ]
+
     def healthy(self, container: str) -> bool:
         """Run a container's health check by hand; Podman only."""
         command = ["podman", "healthcheck", "run", container]

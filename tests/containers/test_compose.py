@@ -63,13 +63,25 @@ def test_everything_the_stack_tells_the_service_is_a_setting() -> None:
 
 
 def test_no_flag_of_the_model_server_would_be_ignored() -> None:
-    flags = [
-        flag.removeprefix("--").partition("=")[0]
+    given = [
+        flag
         for name in ("model-server", "model-server-gpu")
         for flag in SERVICES[name].get("command", [])
     ]
-    assert flags
-    assert set(flags) <= KNOWN_FLAGS
+    built_in = re.findall(r'"(--[^"]+)"', (ROOT / "serving/Dockerfile").read_text())
+    assert len(given) >= 1
+    assert len(built_in) >= 8
+    names = {flag.removeprefix("--").partition("=")[0] for flag in (*given, *built_in)}
+    assert names <= KNOWN_FLAGS
+
+
+def test_configuration_files_that_flags_name_are_in_the_image() -> None:
+    text = (ROOT / "serving/Dockerfile").read_text()
+    copied = re.search(r"^COPY (.+) /etc/tensorflow-serving/$", text, re.MULTILINE)
+    assert copied is not None
+    named = re.findall(r"=/etc/tensorflow-serving/([a-z.]+)", text)
+    assert set(named) == set(copied[1].split())
+    assert all((ROOT / "serving" / name).is_file() for name in named)
 
 
 def test_ports_are_published_on_loopback_unless_told_otherwise() -> None:
@@ -102,6 +114,10 @@ def test_published_images_are_pinned_and_others_are_built_here() -> None:
         else:
             assert re.search(r"\d+\.\d+", tag), name
     for file in [*ROOT.glob("*/Dockerfile")]:
+        text = file.read_text()
+        stages = re.findall(r"^FROM \S+ AS (\S+)$", text, re.MULTILINE)
+        for source in set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) - set(stages):
+            assert re.fullmatch(r"[a-z/]+:\$\{[A-Z_]+_TAG\}", source), (file, source)
         tags = re.findall(r"^ARG [A-Z_]+_TAG=(\S+)", file.read_text(), re.MULTILINE)
         assert tags, file
         assert all(re.match(r"\d+\.\d+", tag) for tag in tags), file
@@ -125,6 +141,19 @@ def test_what_runs_on_is_watched_and_started_again(name: str) -> None:
     dockerfile = ROOT / service.get("build", {}).get("dockerfile", "none")
     watched = dockerfile.is_file() and "\nHEALTHCHECK --" in dockerfile.read_text()
     assert "healthcheck" in service or (watched and name == "api")
+
+
+def test_a_model_server_that_is_deaf_to_sigterm_is_not_waited_for() -> None:
+    longest = Settings().model_timeout
+    for name in ("model-server", "model-server-gpu"):
+        assert seconds(SERVICES[name]["stop_grace_period"]) <= longest
+
+
+def test_every_service_is_told_of_in_the_documentation() -> None:
+    text = (ROOT / "docs/containers.md").read_text()
+    assert {name for name in SERVICES if f"`{name}`" not in text} == set()
+    for variable in set(re.findall(r"`([A-Z_]{4,})=?", text)) - {"STAND_INS", "RADIOGRAPH"}:
+        assert variable in settings() | {name for name, _, _ in STACK}, variable
 
 
 def test_a_worker_has_time_to_end_its_job() -> None:
@@ -180,12 +209,12 @@ def test_redis_and_the_model_server_are_reached_by_those_alone_that_use_them() -
 def test_prometheus_finds_each_process_once() -> None:
     monitored = yaml.safe_load((ROOT / "monitoring/prometheus.yaml").read_text())
     found = {
-        name: config["port"]
+        name: str(config["port"])
         for job in monitored["scrape_configs"]
         for config in job.get("dns_sd_configs", [])
         for name in config["names"]
     }
-    assert found == {"api": 9100, "worker": 9100, "model-server": 8501}
+    assert found == {"api": "9100", "worker": "9100", "model-server": "8501"}
     for name in found:
         shared = [
             network
@@ -193,6 +222,18 @@ def test_prometheus_finds_each_process_once() -> None:
             if {name, "prometheus"} <= members(network)
         ]
         assert len(shared) == 1, (name, shared)
+
+
+def test_grafana_asks_prometheus_by_its_name_and_nobody_outside() -> None:
+    folder = ROOT / "monitoring/grafana/provisioning/datasources/prometheus.yaml"
+    (source,) = yaml.safe_load(folder.read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    environment = SERVICES["grafana"]["environment"]
+    outside = ("REPORTING", "CHECK_FOR", "NEWS", "SIGN_UP")
+    asked = {name: value for name, value in environment.items() if any(x in name for x in outside)}
+    assert len(asked) == 5
+    assert set(asked.values()) == {"false"}
+    assert environment["GF_PLUGINS_PREINSTALL_DISABLED"] == "true"
 
 
 def test_the_model_is_exported_to_where_the_model_server_looks() -> None:
@@ -207,7 +248,7 @@ def test_the_model_is_exported_to_where_the_model_server_looks() -> None:
 def test_an_image_is_locked_and_runs_as_nobody_special(file: Path) -> None:
     text = file.read_text()
     assert re.search(r"^USER 1000:1000$", text.rpartition("FROM")[2], re.MULTILINE)
-    assert text.count("FROM ") == 2
+    assert text.count("\nFROM ") == 3
     for requirements in re.findall(r"--requirement /requirements/(\S+)", text):
         lock = (ROOT / "requirements" / requirements).read_text()
         assert lock.count("--hash=sha256:") >= lock.count("==") > 0

@@ -1,5 +1,6 @@
 import os
 import pickle
+import re
 import subprocess
 import sys
 import time
@@ -115,6 +116,13 @@ def test_an_operator_reads_what_failed_and_why_and_changes_nothing(
     with connect(environment["REDIS_URL"]) as client:
         assert client.llen(keys.RQ_QUEUE) == 0
         assert client.zcard(keys.RQ_FAILED) == 1
+
+
+def test_its_pages_are_served_with_their_styles_and_scripts(reading: httpx.Client) -> None:
+    page = reading.get("/").text
+    files = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
+    assert len(files) > 6
+    assert {reading.get(file).status_code for file in files} == {200}
 
 
 def test_a_pickle_in_a_job_is_not_loaded(

@@ -55,7 +55,7 @@ def running_prometheus(
         folder: For its data.
         targets: Addresses by the job of monitoring/prometheus.yaml, in place of names that only a container knows.
     """
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     configuration = yaml.safe_load((MONITORING / "prometheus.yaml").read_text())
     configuration["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     configuration["rule_files"] = [str(MONITORING / each) for each in configuration["rule_files"]]

@@ -50,7 +50,9 @@ soak: $(VENV)/.dev ## kill at random under load, and see that nothing is lost (S
 lock: $(VENV)/.dev ## pin every dependency anew, with hashes
 	for parts in "base:pyproject.toml" "run:pyproject.toml --extra embedded --extra dashboard --extra demo" \
 	    "dev:pyproject.toml --extra dev" "service:pyproject.toml --extra dashboard --extra tracing" \
-	    "export:pyproject.toml --extra model" "build:--group build"; do \
+	    "export:pyproject.toml --extra model" "build:--group build" \
+	    "rivals-bentoml:--group rivals-bentoml" "rivals-litserve:--group rivals-litserve" \
+	    "rivals-naive:--group rivals-naive"; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header --no-annotate $(UPGRADE) $${parts#*:} \
 	    --output-file requirements/$${parts%%:*}.txt || exit 1; \

@@ -79,10 +79,16 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def ratio(
-    name: str, above: Sequence[float], below: Sequence[float], **bounds: float | None
+    name: str,
+    above: Sequence[float],
+    below: Sequence[float],
+    *,
+    bound: float | None = None,
+    least: float | None = None,
 ) -> Figure:
     """Make a figure of the ratios, round by round."""
-    return Figure.of(name, [a / b for a, b in zip(above, below, strict=True)], **bounds)
+    rounds = [a / b for a, b in zip(above, below, strict=True)]
+    return Figure.of(name, rounds, bound=bound, least=least)
 
 
 def number(value: float) -> str:

@@ -5,13 +5,15 @@ They run at once and are measured in turns; those whose turn it isn't are idle.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from benchmarks.effort import Effort, say
 from benchmarks.figures import Figure, ratio
-from benchmarks.posting import post
+from benchmarks.posting import Load, post
 from benchmarks.rivals.environment import RivalError
 from benchmarks.rivals.server import Answer, ask, running_rival
 from benchmarks.service import THREE, Service, running_service
@@ -32,12 +34,27 @@ TOLERANCE: Final = 1e-3
 NAIVE_LEAST: Final = 30.0
 FRAMEWORK_LEAST: Final = 1.2
 
-_Rounds = dict[str, list[float]]
+
+@dataclass(frozen=True)
+class Turns:
+    """What was measured, by name and round.
+
+    Attributes:
+        seconds: Latency of a lone client, its median in each round.
+        rates: Images per second of eight clients.
+        failed: How many requests were answered with an error; they don't count as answered.
+        missing: Why somebody was not measured.
+    """
+
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    rates: dict[str, list[float]] = field(default_factory=dict)
+    failed: Counter[str] = field(default_factory=Counter)
+    missing: dict[str, str] = field(default_factory=dict)
 
 
 def measure(effort: Effort) -> list[Figure]:
     """Start all, check that they answer alike, and measure them in turns."""
-    missing: dict[str, str] = {}
+    turns = Turns()
     with running_service() as service, ExitStack() as stack:
         port = service.stack.client.base_url.port
         assert port is not None
@@ -48,22 +65,22 @@ def measure(effort: Effort) -> list[Figure]:
             try:
                 ports[name] = stack.enter_context(_checked(name, module, service, expected))
             except RivalError as err:
-                missing[name] = str(err)
+                turns.missing[name] = str(err)
                 say(f"{name}: {err}")
-        seconds, rates = _measure(ports, service, effort)
-    return figures(seconds, rates, missing)
+        _measure(turns, ports, service, effort)
+    return figures(turns)
 
 
-def figures(seconds: _Rounds, rates: _Rounds, missing: dict[str, str]) -> list[Figure]:
+def figures(turns: Turns) -> list[Figure]:
     """Return the figures of what was measured; a ratio to somebody who is missing falls short."""
-    found = [_naive(seconds, missing), _frameworks(rates, missing)]
-    found += [
-        Figure.of(f"latency of one client, {name}", values, "s") for name, values in seconds.items()
-    ]
-    found += [
-        Figure.of(f"images per second with 8 clients, {name}", values, "/s")
-        for name, values in rates.items()
-    ]
+    found = [_naive(turns), _frameworks(turns)]
+    for name, values in turns.seconds.items():
+        found.append(Figure.of(f"latency of one client, {name}", values, "s"))
+    for name, values in turns.rates.items():
+        failed = turns.failed[name]
+        note = f"{failed} requests of all were answered with an error" if failed else ""
+        figure = Figure.of(f"images per second with 8 clients, {name}", values, "/s")
+        found.append(replace(figure, note=note))
     return found
 
 
@@ -93,34 +110,38 @@ def _checked(name: str, module: str, service: Service, expected: Answer) -> Iter
         yield port
 
 
-def _measure(ports: dict[str, int], service: Service, effort: Effort) -> tuple[_Rounds, _Rounds]:
-    """Return seconds of a lone client's requests, and images per second of eight clients, by name and round."""
+def _measure(turns: Turns, ports: dict[str, int], service: Service, effort: Effort) -> None:
+    """Let a lone client and eight of them post to each in turn."""
     many = effort.of(REQUESTS, 2 * EIGHT)
-    for name, port in ports.items():
+
+    def load(name: str, clients: int, requests: int) -> Load:
+        strict = name == OURS
+        found = post(ports[name], service.png, THREE, clients, requests, strict=strict)
+        turns.failed[name] += found.failed
+        return found
+
+    for name in ports:
         if name != NAIVE:
-            post(port, service.png, THREE, EIGHT, 2 * many // 3)  # batches of all sizes; they adapt
-    seconds: _Rounds = {name: [] for name in ports}
-    rates: _Rounds = {name: [] for name in ports if name != NAIVE}
+            load(name, EIGHT, many)  # batches of all sizes, and their makers adapt
     for _ in effort.rounds(ROUNDS, "in turns"):
-        for name, port in ports.items():
-            alone = effort.of(ALONE_NAIVE if name == NAIVE else ALONE, 2)
-            load = post(port, service.png, THREE, 1, alone)
-            seconds[name].append(load.percentile(0.5) / 1000)
-        for name in rates:
-            rates[name].append(post(ports[name], service.png, THREE, EIGHT, many).rate)
-    return seconds, rates
+        for name in ports:
+            alone = load(name, 1, effort.of(ALONE_NAIVE if name == NAIVE else ALONE, 2))
+            turns.seconds.setdefault(name, []).append(alone.percentile(0.5) / 1000)
+        for name in ports:
+            if name != NAIVE:
+                turns.rates.setdefault(name, []).append(load(name, EIGHT, many).rate)
 
 
-def _naive(seconds: _Rounds, missing: dict[str, str]) -> Figure:
+def _naive(turns: Turns) -> Figure:
     name = "naive shape / this service, latency with 3 overlays, one client"
-    if NAIVE in missing:
-        return Figure(name, math.nan, least=NAIVE_LEAST, note=missing[NAIVE])
-    return ratio(name, seconds[NAIVE], seconds[OURS], least=NAIVE_LEAST)
+    if NAIVE in turns.missing:
+        return Figure(name, math.nan, least=NAIVE_LEAST, note=turns.missing[NAIVE])
+    return ratio(name, turns.seconds[NAIVE], turns.seconds[OURS], least=NAIVE_LEAST)
 
 
-def _frameworks(rates: _Rounds, missing: dict[str, str]) -> Figure:
-    absent = [missing[each] for each in FRAMEWORKS if each in missing]
+def _frameworks(turns: Turns) -> Figure:
+    absent = [turns.missing[each] for each in FRAMEWORKS if each in turns.missing]
     if absent:
         return Figure(BETTER, math.nan, least=FRAMEWORK_LEAST, note="; ".join(absent))
-    better = [max(both) for both in zip(*(rates[each] for each in FRAMEWORKS), strict=True)]
-    return ratio(BETTER, rates[OURS], better, least=FRAMEWORK_LEAST)
+    better = [max(both) for both in zip(*(turns.rates[each] for each in FRAMEWORKS), strict=True)]
+    return ratio(BETTER, turns.rates[OURS], better, least=FRAMEWORK_LEAST)

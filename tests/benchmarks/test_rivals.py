@@ -1,10 +1,11 @@
 """Check who is let into the comparison, and what becomes of those who are missing."""
 
 import math
+from collections import Counter
 
 import pytest
 
-from benchmarks.rivals.compare import BETTER, OURS, check, figures
+from benchmarks.rivals.compare import BETTER, OURS, Turns, check, figures
 from benchmarks.rivals.environment import RivalError
 from benchmarks.rivals.server import Answer
 
@@ -34,7 +35,7 @@ def test_who_does_less_is_not(found: Answer, reason: str) -> None:
 
 
 def test_ratios_by_hand() -> None:
-    naive, frameworks, *_ = figures(SECONDS, RATES, {})
+    naive, frameworks, *_ = figures(Turns(SECONDS, RATES))
 
     assert naive.value == pytest.approx(35.0)  # 30 and 40
     assert naive.holds
@@ -47,10 +48,21 @@ def test_ratios_by_hand() -> None:
 def test_a_rival_that_is_missing_lets_its_ratio_fall_short_and_says_why() -> None:
     rates = {name: values for name, values in RATES.items() if name != "LitServe"}
 
-    naive, frameworks, *others = figures(SECONDS, rates, {"LitServe": "can't be installed: no"})
+    naive, frameworks, *others = figures(
+        Turns(SECONDS, rates, missing={"LitServe": "can't be installed: no"})
+    )
 
     assert naive.holds
     assert math.isnan(frameworks.value)
     assert not frameworks.holds
     assert frameworks.note == "can't be installed: no"
     assert "LitServe" not in " ".join(figure.name for figure in others)
+
+
+def test_requests_that_a_rival_fails_are_named() -> None:
+    _, _, *shown = figures(Turns(SECONDS, RATES, Counter(BentoML=2)))
+
+    notes = {figure.name: figure.note for figure in shown if figure.note}
+    assert notes == {
+        "images per second with 8 clients, BentoML": "2 requests of all were answered with an error"
+    }

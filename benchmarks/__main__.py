@@ -50,13 +50,13 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"expected parts out of {', '.join(PARTS)}, got {', '.join(unknown)}")
     root = asked.keep_in or (None if asked.quick else ROOT)
     if asked.draw:
-        publish(root or ROOT, _ordered(read((root or ROOT) / RESULTS)))
+        publish(root or ROOT, in_order(read((root or ROOT) / RESULTS)))
         return 0
     found: dict[str, Part] = {}
     for name in asked.parts or PARTS:
         found[name] = measure(name, Effort(asked.quick))
         if root is not None:
-            publish(root, _ordered(merge(root / RESULTS, name, found[name])))
+            publish(root, in_order(merge(root / RESULTS, name, found[name])))
     short = missed(found)
     for figure in short:
         print(
@@ -75,7 +75,8 @@ def measure(name: str, effort: Effort) -> Part:
     return Part(datetime.now(UTC).date().isoformat(), round(seconds), describe(), figures)
 
 
-def _ordered(parts: dict[str, Part]) -> dict[str, Part]:
+def in_order(parts: dict[str, Part]) -> dict[str, Part]:
+    """Return parts in the order in which a whole run measures them."""
     return {name: parts[name] for name in PARTS if name in parts}
 
 

@@ -95,7 +95,8 @@ def number(value: float) -> str:
     """Write a number with three digits that count, and no more of them than it has."""
     if value == int(value) and abs(value) < 1e6:
         return str(int(value))
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    rounded = float(f"{value:.3g}")  # 0.9996 has as many digits as 1
+    digits = max(0, 2 - math.floor(math.log10(abs(rounded))))
     return f"{value:.{digits}f}"
 
 

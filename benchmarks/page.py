@@ -35,6 +35,8 @@ def insert(page: str, text: str) -> str:
 
 def tables(parts: dict[str, Part]) -> str:
     """Return all figures as Markdown: what has a bound first, then part by part."""
+    if not parts:
+        return "Not measured yet: `make bench`."
     bounded = [figure for part in parts.values() for figure in part.figures if figure.limit]
     sections = [f"### Bounds\n\n{_table(bounded)}"] if bounded else []
     machines: list[Machine] = []

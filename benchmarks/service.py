@@ -72,9 +72,19 @@ class Service:
 
     def post(self, file: Path, heatmaps: str, clients: int, requests: int) -> Load:
         """Let a client process post a file."""
+        return post(self.port, file, heatmaps, clients, requests)
+
+    @property
+    def port(self) -> int:
+        """Return the API's port."""
         port = self.stack.client.base_url.port
         assert port is not None
-        return post(port, file, heatmaps, clients, requests)
+        return port
+
+    def core_seconds(self) -> float:
+        """Return the processor time that the processes under test have taken."""
+        times = [process.cpu_times() for process in self.processes().values()]
+        return float(sum(each.user + each.system for each in times))
 
     def processes(self) -> dict[str, psutil.Process]:
         """Return what answers a request: the API, the model server, Redis."""

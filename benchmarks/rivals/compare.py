@@ -15,7 +15,7 @@ from benchmarks.effort import Effort, say
 from benchmarks.figures import Figure, ratio
 from benchmarks.posting import Load, post
 from benchmarks.rivals.environment import RivalError
-from benchmarks.rivals.server import Answer, ask, running_rival
+from benchmarks.rivals.server import Answer, Rival, ask, running_rival
 from benchmarks.service import THREE, Service, running_service
 
 OURS: Final = "this service"
@@ -42,12 +42,14 @@ class Turns:
     Attributes:
         seconds: Latency of a lone client, its median in each round.
         rates: Images per second of eight clients.
+        cores: Milliseconds of a core that each of these took.
         failed: How many requests were answered with an error; they don't count as answered.
         missing: Why somebody was not measured.
     """
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     rates: dict[str, list[float]] = field(default_factory=dict)
+    cores: dict[str, list[float]] = field(default_factory=dict)
     failed: Counter[str] = field(default_factory=Counter)
     missing: dict[str, str] = field(default_factory=dict)
 
@@ -56,18 +58,16 @@ def measure(effort: Effort) -> list[Figure]:
     """Start all, check that they answer alike, and measure them in turns."""
     turns = Turns()
     with running_service() as service, ExitStack() as stack:
-        port = service.stack.client.base_url.port
-        assert port is not None
-        ports = {OURS: port}
-        expected = ask(port, service.png.read_bytes())
+        rivals: dict[str, Rival] = {}
+        expected = ask(service.port, service.png.read_bytes())
         for name, module in RIVALS.items():
             say(f"starting {name}")
             try:
-                ports[name] = stack.enter_context(_checked(name, module, service, expected))
+                rivals[name] = stack.enter_context(_checked(name, module, service, expected))
             except RivalError as err:
                 turns.missing[name] = str(err)
                 say(f"{name}: {err}")
-        _measure(turns, ports, service, effort)
+        _measure(turns, rivals, service, effort)
     return figures(turns)
 
 
@@ -81,6 +81,8 @@ def figures(turns: Turns) -> list[Figure]:
         note = f"{failed} requests of all were answered with an error" if failed else ""
         figure = Figure.of(f"images per second with 8 clients, {name}", values, "/s")
         found.append(replace(figure, note=note))
+    for name, values in turns.cores.items():
+        found.append(Figure.of(f"core time of a request with 8 clients, {name}", values, "ms"))
     return found
 
 
@@ -104,15 +106,16 @@ def check(name: str, found: Answer, expected: Answer) -> None:
 
 
 @contextmanager
-def _checked(name: str, module: str, service: Service, expected: Answer) -> Iterator[int]:
-    with running_rival(module) as port:
-        check(name, ask(port, service.png.read_bytes()), expected)
-        yield port
+def _checked(name: str, module: str, service: Service, expected: Answer) -> Iterator[Rival]:
+    with running_rival(module) as rival:
+        check(name, ask(rival.port, service.png.read_bytes()), expected)
+        yield rival
 
 
-def _measure(turns: Turns, ports: dict[str, int], service: Service, effort: Effort) -> None:
+def _measure(turns: Turns, rivals: dict[str, Rival], service: Service, effort: Effort) -> None:
     """Let a lone client and eight of them post to each in turn."""
     many = effort.of(REQUESTS, 2 * EIGHT)
+    ports = {OURS: service.port} | {name: rival.port for name, rival in rivals.items()}
 
     def load(name: str, clients: int, requests: int) -> Load:
         strict = name == OURS
@@ -120,16 +123,21 @@ def _measure(turns: Turns, ports: dict[str, int], service: Service, effort: Effo
         turns.failed[name] += found.failed
         return found
 
-    for name in ports:
-        if name != NAIVE:
-            load(name, EIGHT, many)  # batches of all sizes, and their makers adapt
+    def core_seconds(name: str) -> float:
+        return service.core_seconds() if name == OURS else rivals[name].core_seconds()
+
+    crowded = [name for name in ports if name != NAIVE]
+    for name in crowded:
+        load(name, EIGHT, many)  # batches of all sizes, and their makers adapt
     for _ in effort.rounds(ROUNDS, "in turns"):
         for name in ports:
             alone = load(name, 1, effort.of(ALONE_NAIVE if name == NAIVE else ALONE, 2))
             turns.seconds.setdefault(name, []).append(alone.percentile(0.5) / 1000)
-        for name in ports:
-            if name != NAIVE:
-                turns.rates.setdefault(name, []).append(load(name, EIGHT, many).rate)
+        for name in crowded:
+            before = core_seconds(name)
+            turns.rates.setdefault(name, []).append(load(name, EIGHT, many).rate)
+            spent = 1000 * (core_seconds(name) - before) / many
+            turns.cores.setdefault(name, []).append(spent)
 
 
 def _naive(turns: Turns) -> Figure:

@@ -40,9 +40,28 @@ class Answer:
     sizes: tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True)
+class Rival:
+    """A server that serves.
+
+    Attributes:
+        port: Where it listens.
+        process: The process that was started; it may have started others.
+    """
+
+    port: int
+    process: psutil.Process
+
+    def core_seconds(self) -> float:
+        """Return the processor time that it and the processes it started have taken."""
+        family = [self.process, *self.process.children(recursive=True)]
+        times = [process.cpu_times() for process in family]
+        return float(sum(each.user + each.system for each in times))
+
+
 @contextmanager
-def running_rival(name: str) -> Iterator[int]:
-    """Run a rival until the block ends; yield its port once it serves.
+def running_rival(name: str) -> Iterator[Rival]:
+    """Run a rival until the block ends; yield it once it serves.
 
     Raises:
         RivalError: It can't be installed, or doesn't serve.
@@ -69,7 +88,7 @@ def running_rival(name: str) -> Iterator[int]:
             )
         try:
             _wait_until_served(name, port, process, log)
-            yield port
+            yield Rival(port, psutil.Process(process.pid))
         finally:
             _end(process)
 

@@ -54,6 +54,7 @@ def test_a_figure_keeps_its_bound_or_not(figure: Figure, holds: bool, limit: str
         (0.0, "0"),
         (5000.0, "5000"),
         (0.06637, "0.0664"),
+        (0.99996, "1.00"),
         (1.6049, "1.60"),
         (28.41, "28.4"),
         (293.4, "293"),

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.__main__ import PARTS, ROOT, main
+from benchmarks.__main__ import PARTS, ROOT, in_order, main
 from benchmarks.figures import Figure
 from benchmarks.machine import Machine, describe, pinned
 from benchmarks.page import BEGIN, END, PAGE, PLOT, insert, tables
@@ -148,3 +148,16 @@ def test_versions_are_read_off_pinned_requirements() -> None:
     with pytest.raises(LookupError, match="make lock"):
         pinned(lines, "bentoml")
     assert describe().cores >= 1
+
+
+def test_the_page_and_the_plot_show_what_was_kept() -> None:
+    parts = in_order(read(ROOT / RESULTS))
+    page = (ROOT / PAGE).read_text("utf-8")
+
+    assert insert(page, tables(parts)) == page
+    for panel in PANELS:
+        if panel.part in parts:
+            names = {figure.name for figure in parts[panel.part].figures}
+            assert set(panel.rows.values()) <= names, panel.title
+    if parts:
+        assert (ROOT / PLOT).read_text("utf-8") == draw(parts)

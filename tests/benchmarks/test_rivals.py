@@ -60,7 +60,7 @@ def test_a_rival_that_is_missing_lets_its_ratio_fall_short_and_says_why() -> Non
 
 
 def test_requests_that_a_rival_fails_are_named() -> None:
-    _, _, *shown = figures(Turns(SECONDS, RATES, Counter(BentoML=2)))
+    _, _, *shown = figures(Turns(SECONDS, RATES, failed=Counter(BentoML=2)))
 
     notes = {figure.name: figure.note for figure in shown if figure.note}
     assert notes == {

@@ -41,7 +41,7 @@ fix: $(VENV)/.dev ## format, and mend what the linter can mend
 
 torch: $(VENV)/torch/.installed ## install PyTorch, for one test of the weight importer
 
-bench: $(VENV)/.dev ## measure, and print ratios
+bench: $(VENV)/.dev ## measure beside others, check the bounds, write docs/performance.md (40 minutes)
 	$(BIN)/python -m benchmarks
 
 soak: $(VENV)/.dev ## kill at random under load, and see that nothing is lost (SECONDS, SEED)
@@ -53,7 +53,9 @@ screenshots: $(VENV)/.dev ## take the pictures of the page in docs/images anew (
 lock: $(VENV)/.dev ## pin every dependency anew, with hashes
 	for parts in "base:pyproject.toml" "run:pyproject.toml --extra embedded --extra dashboard --extra demo" \
 	    "dev:pyproject.toml --extra dev" "service:pyproject.toml --extra dashboard --extra tracing" \
-	    "export:pyproject.toml --extra model" "build:--group build"; do \
+	    "export:pyproject.toml --extra model" "build:--group build" \
+	    "rivals-bentoml:--group rivals-bentoml" "rivals-litserve:--group rivals-litserve" \
+	    "rivals-naive:--group rivals-naive"; do \
 	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header --no-annotate $(UPGRADE) $${parts#*:} \
 	    --output-file requirements/$${parts%%:*}.txt || exit 1; \

@@ -13,21 +13,27 @@ import time
 from pathlib import Path
 
 BOUNDARY = "b0undary"
+CONTENT_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 
 
-def request(content: bytes, heatmaps: str, path: str = "/densenet_predict") -> bytes:
-    """Return a whole request, head and form."""
+def form(content: bytes, heatmaps: str) -> bytes:
+    """Return the form of a request."""
     fields = {"heatmaps": heatmaps, "max_size": "1024"}
     parts = [
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
         for name, value in fields.items()
     ]
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="image"\r\n\r\n'
-    body = b"".join([*parts, head.encode(), content, f"\r\n--{BOUNDARY}--\r\n".encode()])
+    return b"".join([*parts, head.encode(), content, f"\r\n--{BOUNDARY}--\r\n".encode()])
+
+
+def request(content: bytes, heatmaps: str, path: str = "/densenet_predict") -> bytes:
+    """Return a whole request, head and form."""
+    body = form(content, heatmaps)
     lines = [
         f"POST {path} HTTP/1.1",
         "Host: localhost",
-        f"Content-Type: multipart/form-data; boundary={BOUNDARY}",
+        f"Content-Type: {CONTENT_TYPE}",
         f"Content-Length: {len(body)}",
     ]
     return "\r\n".join([*lines, "", ""]).encode() + body

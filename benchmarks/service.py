@@ -1,6 +1,5 @@
 """Run the whole service on an untrained DenseNet121, beside the bare model."""
 
-import json
 import subprocess
 import sys
 import tempfile
@@ -9,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import grpc
@@ -18,6 +17,8 @@ import psutil
 from PIL import Image
 
 import serving
+from benchmarks.effort import say
+from benchmarks.posting import Load, post
 from orchestrator import tensors
 from orchestrator import wire_pb2 as wire
 from serving.contract import INPUT_IMAGE, MODEL_NAME, SIGNATURE_GRADCAM
@@ -35,45 +36,18 @@ MODEL_FLAGS = (
 
 
 @dataclass(frozen=True)
-class Load:
-    """What a client found.
+class Service:
+    """The processes under test, and the files that are sent to them.
 
     Attributes:
-        milliseconds: Of every answered request.
-        refused: How many were answered 503.
-        failed: How many were answered something else.
-        seconds: From the first request to the last answer.
-        processor: Seconds of processor time that the client itself took.
+        stack: The processes.
+        folder: For files.
+        ready: Seconds from their start until all of them were ready.
     """
-
-    milliseconds: list[float]
-    refused: int
-    failed: int
-    seconds: float
-    processor: float
-
-    @property
-    def rate(self) -> float:
-        """Return answered requests per second."""
-        return len(self.milliseconds) / self.seconds
-
-    def percentile(self, share: float) -> float:
-        """Return the milliseconds that a share of the requests kept within."""
-        return percentile(self.milliseconds, share)
-
-
-def percentile(values: list[float], share: float) -> float:
-    """Return the smallest value that a share of the values does not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, -(-int(1000 * share) * len(ordered) // 1000) - 1)]
-
-
-@dataclass(frozen=True)
-class Service:
-    """The processes under test, and the files that are sent to them."""
 
     stack: Stack
     folder: Path
+    ready: float
 
     @cached_property
     def png(self) -> Path:
@@ -98,25 +72,19 @@ class Service:
 
     def post(self, file: Path, heatmaps: str, clients: int, requests: int) -> Load:
         """Let a client process post a file."""
-        port = str(self.stack.client.base_url.port)
-        arguments = [port, str(file), heatmaps, str(clients), str(requests)]
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.client", *arguments],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        found = json.loads(done.stdout)
-        load = Load(
-            found["answered"],
-            found["refused"],
-            found["failed"],
-            found["seconds"],
-            found["processor"],
-        )
-        if load.failed or not load.milliseconds:
-            raise RuntimeError(f"{load.failed} of {requests} requests failed")
-        return load
+        return post(self.port, file, heatmaps, clients, requests)
+
+    @property
+    def port(self) -> int:
+        """Return the API's port."""
+        port = self.stack.client.base_url.port
+        assert port is not None
+        return port
+
+    def core_seconds(self) -> float:
+        """Return the processor time that the processes under test have taken."""
+        times = [process.cpu_times() for process in self.processes().values()]
+        return float(sum(each.user + each.system for each in times))
 
     def processes(self) -> dict[str, psutil.Process]:
         """Return what answers a request: the API, the model server, Redis."""
@@ -130,19 +98,31 @@ class Service:
 
 @contextmanager
 def running_service(precision: str = "float32", workers: int = 0) -> Iterator[Service]:
-    """Export the model and start everything."""
+    """Start everything on an untrained DenseNet121."""
+    model = exported(precision)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        export = ["export", "--untrained", "--precision", precision]
-        subprocess.run(
-            [sys.executable, "-m", "orchestrator", *export, "--output", str(folder / "densenet")],
-            check=True,
-            capture_output=True,
-        )
+        begin = time.perf_counter()
         with running_stack(
-            folder / "stack", folder / "densenet", workers, MODEL_FLAGS, LOG_LEVEL="warning"
+            folder / "stack", model, workers, MODEL_FLAGS, LOG_LEVEL="warning"
         ) as stack:
-            yield Service(stack, folder)
+            yield Service(stack, folder, time.perf_counter() - begin)
+
+
+@cache
+def exported(precision: str) -> Path:
+    """Export the untrained DenseNet121, once in a run."""
+    say(f"exporting an untrained DenseNet121 in {precision}")
+    output = Path(_folder().name) / precision
+    export = ["export", "--untrained", "--precision", precision, "--output", str(output)]
+    subprocess.run([sys.executable, "-m", "orchestrator", *export], check=True, capture_output=True)
+    return output
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that lasts until the run ends."""
+    return tempfile.TemporaryDirectory()
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Time things against each other: in turn, so that a machine that slows down slows all of them."""
 
-import statistics
 import time
 from collections.abc import Callable, Mapping
 
@@ -27,8 +26,3 @@ def rounds_of(
             call()
             seconds[name].append(time.perf_counter() - begin)
     return seconds
-
-
-def ratio(above: list[float], below: list[float]) -> float:
-    """Return the median of the ratios, round by round."""
-    return statistics.median(a / b for a, b in zip(above, below, strict=True))

@@ -61,7 +61,9 @@ from export.quiet import import_tensorflow_quietly
 @click.option(
     "--name", default="densenet", show_default=True, help="Name that the model is served under."
 )
-@click.option("--batch-sizes", default="1,2,4,8", show_default=True, help="Batch sizes to warm up.")
+@click.option(
+    "--batch-sizes", default="1,2,3,4,5,6,7,8", show_default=True, help="Batch sizes to warm up."
+)
 @click.option(
     "--trust-custom-objects",
     is_flag=True,

@@ -32,7 +32,7 @@ from serving.contract import (
     WeightsOrigin,
 )
 
-DEFAULT_BATCH_SIZES = (1, 2, 4, 8)
+DEFAULT_BATCH_SIZES = (1, 2, 3, 4, 5, 6, 7, 8)
 
 
 def export_model(  # noqa: PLR0913  # every option of the command has a default here

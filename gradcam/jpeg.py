@@ -7,13 +7,12 @@ pixels are those of a JPEG without markers. Fifteen overlays of which half the r
 the time; a single one takes what it took.
 """
 
-import io
 import re
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import groupby
 from typing import Final, Protocol
 
-from gradcam.encode import FORMATS
+from gradcam.encode import save
 from gradcam.overlay import Pixels, as_image
 
 ROW: Final = 16  # pixels down that a row of blocks takes, with colour at half resolution
@@ -72,9 +71,7 @@ def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 def _code(pixels: Pixels) -> tuple[bytes, list[bytes]]:
     """Return the file's head, up to where the coded data begins, and the coded rows of blocks."""
-    buffer = io.BytesIO()
-    as_image(pixels).save(buffer, "JPEG", **FORMATS["jpeg"].options, restart_marker_rows=1)
-    file = buffer.getvalue()
+    file = save(as_image(pixels), "jpeg", restart_marker_rows=1)
     *_, (_, scan) = _segments(file)
     data = scan + 2 + int.from_bytes(file[scan + 2 : scan + 4])
     return file[:data], _RESTART.split(file[data : -len(_END_OF_IMAGE)])

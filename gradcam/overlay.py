@@ -10,7 +10,7 @@ from PIL import Image
 from gradcam.colour import colours
 
 OPACITY: Final = 0.6  # of full heat; the rest is always the radiograph
-BAND: Final = 64  # rows blended at a time, so that all but the result stays in the cache
+BAND: Final = 256  # rows blended at a time, so that all but the result stays in the cache
 
 Pixels = NDArray[np.uint32]  # four bytes each, in memory order: red, green, blue, 255
 

@@ -130,10 +130,11 @@ class _Ahead:
 
     def prepare(self, card: ModelCard) -> NDArray[np.uint8]:
         """Return the model's input."""
+        made = model_input(self._radiograph, card)
         if self._options.heatmaps != "none":
             image = self._radiograph.image
             self._sheets = _THREADS.submit(rendering.lay_out, image, card, self._options)
-        return model_input(self._radiograph, card)
+        return made
 
     def sheet(self) -> rendering.Sheet:
         """Return what the overlays are drawn on."""

@@ -10,7 +10,6 @@ from PIL import Image
 from gradcam.encode import FORMATS, Format, encode
 from gradcam.heatmap import heatmap
 from gradcam.jpeg import JpegWriter
-from gradcam.layout import Layout
 from gradcam.placement import Placement, Size
 from gradcam.plan import plan
 from gradcam.render import Canvas, Picture
@@ -18,7 +17,7 @@ from gradcam.scale import ceiling, shared_scale
 from gradcam.wording import Caption, Wording
 from orchestrator.errors import ParameterError
 from orchestrator.study import Options, Overlay, Prediction, ShownRadiograph
-from serving.contract import NO_FINDING, ModelCard
+from serving.contract import NO_FINDING
 
 
 @dataclass(frozen=True)
@@ -26,16 +25,18 @@ class View:
     """What a model says about one upright radiograph, ready to be drawn.
 
     Attributes:
-        image_size: Width and height of the radiograph, in pixels.
+        radiograph: Mode ``L``.
         placement: Where the network's input lies on it.
         predictions: One per label.
         maps: Activation maps ``[L, h, w]``, float32, in logits, in the order of the predictions.
+        warnings: Sentences to write under every picture.
     """
 
-    image_size: Size
+    radiograph: Image.Image
     placement: Placement
     predictions: Sequence[Prediction]
     maps: NDArray[np.float32]
+    warnings: tuple[str, ...]
 
     @property
     def scale(self) -> float:
@@ -43,14 +44,6 @@ class View:
         findings = np.array([_is_finding(prediction) for prediction in self.predictions])
         considered = np.array([prediction.label != NO_FINDING for prediction in self.predictions])
         return shared_scale(self.maps, findings, considered)
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """What every overlay of an image is drawn on: the layout, and the radiograph at its size there, mode ``L``."""
-
-    layout: Layout
-    radiograph: Image.Image
 
 
 def findings(predictions: Sequence[Prediction]) -> tuple[str, ...]:
@@ -74,39 +67,29 @@ def chosen_labels(options: Options, predictions: Sequence[Prediction]) -> tuple[
     return _known(options.heatmaps, labels)
 
 
-def lay_out(radiograph: Image.Image, card: ModelCard, options: Options) -> Sheet:
-    """Prepare what does not depend on the prediction."""
-    layout = plan(
-        radiograph.size,
-        max_size=options.max_size,
-        font_size=options.font_size,
-        wording=Wording(card.labels, warnings=card.warnings),
-    )
-    size = (layout.radiograph.width, layout.radiograph.height)
-    return Sheet(layout, _resized(radiograph, size))
-
-
-def draw(view: View, options: Options, sheet: Callable[[], Sheet]) -> tuple[Overlay, ...]:
+def draw(view: View, options: Options) -> tuple[Overlay, ...]:
     """Draw and encode one overlay per chosen label.
-
-    Args:
-        view: What to draw.
-        options: How.
-        sheet: Gives what :func:`lay_out` prepared; not asked where nothing is drawn.
 
     Raises:
         ParameterError: A label was asked for that the model doesn't have.
     """
+    labels = tuple(prediction.label for prediction in view.predictions)
     chosen = chosen_labels(options, view.predictions)
     if not chosen:
         return ()
-    prepared = sheet()
-    canvas = Canvas(prepared.radiograph, prepared.layout, view.scale)
+    layout = plan(
+        view.radiograph.size,
+        max_size=options.max_size,
+        font_size=options.font_size,
+        wording=Wording(labels, warnings=view.warnings),
+    )
+    size = (layout.radiograph.width, layout.radiograph.height)
+    canvas = Canvas(_resized(view.radiograph, size), layout, view.scale)
     write = _writer(options.format)
     return tuple(
         _overlay(canvas, view, index, options, write)
-        for index, prediction in enumerate(view.predictions)
-        if prediction.label in chosen
+        for index, label in enumerate(labels)
+        if label in chosen
     )
 
 
@@ -144,7 +127,7 @@ def _overlay(
     heat = heatmap(
         view.maps[index],
         placement=view.placement,
-        image_size=view.image_size,
+        image_size=view.radiograph.size,
         display_size=canvas.radiograph.size,
         scale=canvas.scale,
         ceiling=ceiling(finding),

@@ -42,11 +42,7 @@ def answer(
         )
     ]
     placement = place(card.resize, radiograph.size, (card.input_width, card.input_height))
-    view = rendering.View(radiograph.size, placement, predictions, maps)
-    wanted = options(heatmaps)
-    overlays = rendering.draw(
-        view, wanted, lambda: rendering.lay_out(radiograph.image, card, wanted)
-    )
+    view = rendering.View(radiograph.image, placement, predictions, maps, card.warnings)
     report = Report(
         analysis_id=str(uuid.uuid4()),
         model_name=card.name,
@@ -61,7 +57,7 @@ def answer(
         timings_ms={},
         warnings=card.warnings,
     )
-    return as_zip(Analysis(report, overlays))
+    return as_zip(Analysis(report, rendering.draw(view, options(heatmaps))))
 
 
 def options(heatmaps: str) -> Options:

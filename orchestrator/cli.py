@@ -44,7 +44,7 @@ def _load(entry: EntryPoint) -> click.Command:
         return _unavailable(
             entry.name,
             f"'cxr {entry.name}' needs the package '{err.name}', which is not installed;"
-            f" pip install 'cxr-service[{extras}]'",
+            f" install this project with its extra '{extras}'",
         )
     return command
 

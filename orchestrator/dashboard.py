@@ -14,7 +14,7 @@ from orchestrator.access.mode import is_loopback
 from orchestrator.serve import read_settings
 from orchestrator.settings import Settings, SettingsError
 
-_EXTRA: Final = "pip install 'cxr-service[dashboard]'"
+_EXTRA: Final = "install this project with its extra 'dashboard'"
 _REALM: Final = {"WWW-Authenticate": 'Basic realm="Dashboard"'}
 _READING: Final = frozenset({"GET", "HEAD"})
 # rq-dashboard answers GET here too, and then requeues everything, whatever else is forbidden.

@@ -22,7 +22,7 @@ def check_tracing(settings: Settings) -> None:
     except ModuleNotFoundError as err:
         raise SettingsError(
             "OTEL_EXPORTER_OTLP_ENDPOINT: expected OpenTelemetry to be installed, found it missing; install"
-            " 'cxr-service[tracing]', or unset it"
+            " this project with its extra 'tracing', or unset it"
         ) from err
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from orchestrator.serve import read_settings
 from orchestrator.settings import Settings
 from serving.contract import MODEL_NAME
 from tests.containers.env_example import COMPOSE, FILE, ROOT, STACK, env_example
@@ -60,6 +61,24 @@ def test_everything_the_stack_tells_the_service_is_a_setting() -> None:
         assert set(SERVICES[name]["environment"]) <= settings(), name
     wiring = {name: str(value) for name, value in STACK_FILE["x-wiring"].items()}
     assert Settings.from_mapping(wiring).model_server == "model-server:8500"
+
+
+def test_what_others_need_of_the_settings_does_not_stop_the_export(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wanted = {
+        "API_KEYS_FILE": "models/no-such-file",
+        "CLOUDINARY_API_KEY": "123",
+        "MODEL_PATH": "models/my.keras",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+        "THRESHOLDS": "models/no-such-file.json",
+    }
+    for name, value in {**wanted, **SERVICES["model-export"]["environment"]}.items():
+        monkeypatch.setenv(name, value)
+    found = read_settings()
+    assert found.model_path == Path("models/my.keras")
+    assert found.otel_exporter_otlp_endpoint is None  # the lock of its image has no OpenTelemetry
+    assert "opentelemetry" not in (ROOT / "requirements/export.txt").read_text()
 
 
 def test_no_flag_of_the_model_server_would_be_ignored() -> None:

@@ -1,7 +1,5 @@
 """Check finished pictures: heat, radiograph and texts in their places."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -14,8 +12,8 @@ from gradcam.plan import plan
 from gradcam.render import Canvas, Picture
 from gradcam.scale import WEAK, ceiling
 from gradcam.wording import Caption, Wording
+from tests.support.images import nih_files
 
-NIH = Path(__file__).parents[2] / "../shared/data/nih"
 LUMA = np.array([0.299, 0.587, 0.114])
 WORDING = Wording(("Mass", "Pleural_Thickening"), warnings=("Demonstration weights.",))
 
@@ -169,11 +167,9 @@ def test_a_radiograph_of_another_size_or_mode_is_refused() -> None:
         Canvas(Image.new("RGB", (300, 200)), layout, 1.0)
 
 
-@pytest.mark.skipif(not NIH.is_dir(), reason="the NIH radiographs are not there")
 @pytest.mark.parametrize("number", range(5))
 def test_heat_keeps_the_anatomy_of_a_real_radiograph(number: int) -> None:
-    path = sorted(NIH.glob("*.png"))[number]
-    with Image.open(path) as file:
+    with Image.open(nih_files()[number]) as file:
         radiograph = file.convert("L")
     planted = np.zeros((7, 7), np.float32)
     planted[3, 2] = 1

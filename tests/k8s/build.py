@@ -95,3 +95,12 @@ def read(text: str) -> list[dict[str, Any]]:
     """Return the objects of a YAML stream."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return [each for each in yaml.load_all(text, loader) if each]
+
+
+def restore_job(namespace: str) -> list[dict[str, Any]]:
+    """Return what ``kubectl -n NAMESPACE apply`` makes of the job that is applied by hand, which names none itself."""
+    objects = read((K8S / "components/redis-backup/restore.yaml").read_text())
+    for each in objects:
+        assert "namespace" not in each["metadata"]
+        each["metadata"]["namespace"] = namespace
+    return objects

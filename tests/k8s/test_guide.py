@@ -9,7 +9,17 @@ import yaml
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from tests.k8s.build import COMPONENTS, K8S, ROOT, Combination, build, can_build, read, render
+from orchestrator.jobs import keys
+from tests.k8s.build import (
+    COMPONENTS,
+    K8S,
+    ROOT,
+    Combination,
+    build,
+    can_build,
+    render,
+    restore_job,
+)
 from tests.k8s.checks.references import documented_secrets
 from tests.k8s.every_check import complaints
 from tests.k8s.manifests import Manifests
@@ -23,8 +33,7 @@ MADE = {"pod/redis-0", "job/backup-now"}
 
 
 def everything() -> Manifests:
-    restore = read((K8S / "components/redis-backup/restore.yaml").read_text())
-    return Manifests(build(Combination("cpu", COMPONENTS)).objects + restore)
+    return Manifests(build(Combination("cpu", COMPONENTS)).objects + restore_job("cxr"))
 
 
 @needs_kubectl
@@ -71,6 +80,17 @@ def test_commands_name_objects_that_exist() -> None:
     assert named - MADE <= known
     for file in re.findall(r"--filename (\S+)", OPERATIONS):
         assert (ROOT / file).is_file()
+
+
+def test_every_command_says_in_which_namespace() -> None:
+    commands = re.findall(r"^ +(kubectl .*)$", GUIDE + OPERATIONS, re.MULTILINE)
+    assert len(commands) > 20
+    named = ("kubectl -n cxr ", "kubectl apply --kustomize ", "kubectl create namespace cxr")
+    assert [each for each in commands if not each.startswith(named)] == []
+
+
+def test_an_upgrade_waits_for_the_tasks_that_are_open() -> None:
+    assert re.findall(r"redis-cli Z?\w+ (\S+)", OPERATIONS) == [keys.OPEN]
 
 
 def test_the_canarys_models_config_parses_and_labels_what_it_serves() -> None:

@@ -13,8 +13,8 @@ from tests.k8s.build import (
     build,
     can_build,
     every_combination,
-    read,
     render,
+    restore_job,
     write,
 )
 from tests.k8s.every_check import complaints
@@ -76,7 +76,10 @@ def test_a_changed_file_rolls_the_pods_that_use_it(tmp_path: Path) -> None:
     assert rolled == {"Deployment/model-server", "Deployment/api", "Deployment/worker"}
 
 
-def test_the_restore_job_fits_the_backup() -> None:
-    restore = read((K8S / "components/redis-backup/restore.yaml").read_text())
-    with_it = build(Combination("cpu", ("redis-backup",))).objects + restore
+@pytest.mark.parametrize("namespace", ["cxr", "elsewhere"])
+def test_the_restore_job_fits_the_backup_in_any_namespace(namespace: str, tmp_path: Path) -> None:
+    write(Combination("cpu", ("redis-backup",)), tmp_path)
+    file = tmp_path / "kustomization.yaml"
+    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "namespace": namespace}))
+    with_it = render(tmp_path).objects + restore_job(namespace)
     assert complaints(Manifests(with_it)) == []

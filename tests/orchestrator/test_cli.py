@@ -50,4 +50,4 @@ def test_a_command_whose_packages_are_missing_says_how_to_get_them() -> None:
     answer = CliRunner().invoke(_load(entry), ["--any", "thing"])
     assert answer.exit_code == 1
     assert "needs the package 'no_such_package'" in answer.output
-    assert "pip install 'cxr-service[model]'" in answer.output
+    assert "install this project with its extra 'model'" in answer.output

@@ -1,7 +1,7 @@
 """Answer errors as problem details (RFC 9457)."""
 
 import logging
-from typing import Any, Final
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -19,11 +19,13 @@ from orchestrator.errors import (
 )
 from orchestrator.request_id import HEADER, request_id
 from orchestrator.response_headers import add_defaults
-from orchestrator.telemetry.middleware import tell_problem
+from orchestrator.telemetry.middleware import (
+    CLIENT_CLOSED,
+    CLIENT_CLOSED_REQUEST,
+    tell_problem,
+)
 
 _log = logging.getLogger(__name__)
-
-_CLIENT_CLOSED_REQUEST: Final = 499  # as nginx has it; it is seen in the log only
 
 
 def problem(request: Request, error: ServiceError) -> JSONResponse:
@@ -84,9 +86,10 @@ def _unexpected(request: Request, _: Exception) -> JSONResponse:
     return response
 
 
-def _client_gone(_: Request, __: Exception) -> Response:
+def _client_gone(request: Request, _: Exception) -> Response:
     """Answer nobody: the client closed its connection while it was sending, which is no defect."""
-    return Response(status_code=_CLIENT_CLOSED_REQUEST)
+    tell_problem(request.scope, CLIENT_CLOSED)
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
 HANDLERS: dict[Any, ExceptionHandler] = {

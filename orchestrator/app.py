@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from orchestrator.access.browsers import site_of
 from orchestrator.access.mode import choose_access, warn_if_open
 from orchestrator.audit.trail import AuditReader, AuditWriter, Retention
 from orchestrator.auditor import AuditMiddleware
@@ -155,7 +156,12 @@ def create_app(settings: Settings) -> Starlette:
             Middleware(TelemetryMiddleware, telemetry=telemetry),
             *_cors(settings),
             Middleware(AuditMiddleware, writer=auditor),
-            Middleware(GuardMiddleware, keyring=keyring),
+            Middleware(
+                GuardMiddleware,
+                keyring=keyring,
+                site=site_of(settings, with_keys=keyring is not None),
+                others=limiters["others"],
+            ),
             Middleware(
                 ThrottleMiddleware, analyses=limiters["analyses"], others=limiters["others"]
             ),

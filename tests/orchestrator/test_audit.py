@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from orchestrator.access.browsers import Site
 from orchestrator.access.keyring import open_keyring
 from orchestrator.audit.trail import AuditReader, AuditWriter, Retention
 from orchestrator.auditor import AuditMiddleware
@@ -35,6 +36,7 @@ from tests.support.redis_server import RedisServer, running_redis
 IMAGE = png(gradient(64, 64))
 NAME = "DOE^JANE"
 KEYS = Settings.from_mapping({"API_KEYS": API_KEYS})
+READS = 100  # more than it takes to wait for the trail
 UNKNOWN = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 
@@ -57,6 +59,7 @@ def api(redis: RedisServer, log: Path) -> Iterator[httpx.Client]:
             "REDIS_URL": redis.url,
             "API_KEYS": API_KEYS,
             "RATE_LIMIT": "50/day",
+            "RATE_LIMIT_READ": f"{READS}/day",
         }
         with running_api(log, **settings) as client:
             yield client
@@ -176,6 +179,19 @@ def test_nobody_can_push_the_trail_out_by_being_refused(
         assert [key for key in client.scan_iter() if client.ttl(key) < 0] == []
 
 
+def test_what_is_refused_is_in_the_trail_only_up_to_the_limit_and_without_free_text(
+    api: httpx.Client,
+) -> None:
+    for method in ("DOE-JANE", "POST"):
+        assert api.request(method, "/static/page/page.css", headers=bearer(READ)).status_code == 405
+    for _ in range(READS + 5):
+        answer = api.post("/densenet_predict", headers=bearer(READ))
+    assert answer.status_code == 429
+    found = told(trail(api, 1))
+    assert set(found) == {("read-only", "post_densenet_predict", "insufficient_scope", 403)}
+    assert len(found) <= READS
+
+
 def test_a_caller_that_goes_away_while_it_sends_is_not_fine(api: httpx.Client) -> None:
     head = (
         f"POST /v2/densenet_predict HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {PREDICT}\r\n"
@@ -199,7 +215,7 @@ def test_a_defect_is_in_the_trail_as_what_it_is_answered_with(redis: RedisServer
             routes=[Route("/densenet_predict", broken, methods=["POST"])],
             middleware=[
                 Middleware(AuditMiddleware, writer=AuditWriter(pool, Retention(60, 1000))),
-                Middleware(GuardMiddleware, keyring=open_keyring(KEYS)),
+                Middleware(GuardMiddleware, keyring=open_keyring(KEYS), site=Site(), others=None),
             ],
             exception_handlers=HANDLERS,
         )

@@ -192,7 +192,7 @@ def test_a_client_that_goes_away_while_sending_leaves_no_traceback(
 ) -> None:
     host, port = str(api.base_url.host), int(api.base_url.port or 0)
     kind = "application/json" if path == PATH else "multipart/form-data; boundary=x"
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 999\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: 999\r\n\r\n"
     with socket.create_connection((host, port)) as connection:
         connection.sendall(head.encode() + b"--x")
         time.sleep(0.2)

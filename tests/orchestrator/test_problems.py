@@ -26,7 +26,7 @@ def test_a_defect_is_a_problem_with_the_request_id_and_without_its_cause(
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.get("/broken", headers={"X-Request-ID": identifier})
 
     answer = anyio.run(ask)

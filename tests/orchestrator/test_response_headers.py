@@ -100,7 +100,7 @@ def test_scripts_of_other_sites_may_not(api: httpx.Client, origin: str) -> None:
 
 def test_without_the_settings_no_site_may_and_http_is_no_promise(tmp_path: Path) -> None:
     with running_api(tmp_path / "log") as client:
-        assert preflight(client, ORIGIN).status_code == 405
+        assert preflight(client, ORIGIN).status_code == 403
         answer = client.get("/health", headers={"Origin": ORIGIN})
         assert not [name for name in answer.headers if name.startswith("access-control")]
         assert "strict-transport-security" not in answer.headers

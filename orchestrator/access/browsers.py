@@ -1,0 +1,90 @@
+"""Know requests that a browser sends because another site wants it to."""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+
+from orchestrator.access.mode import is_loopback
+from orchestrator.errors import CrossSiteError, HostNotAllowedError
+from orchestrator.settings import Settings
+
+# https://www.w3.org/TR/fetch-metadata/: what browsers say of where a request comes from
+_OWN_SITES: Final = ("same-origin", "none")
+
+
+@dataclass(frozen=True)
+class Site:
+    """The service as browsers see it.
+
+    Attributes:
+        public: HOST[:PORT] that callers reach it at, or empty if only they know.
+        origins: Sites whose scripts may ask.
+        is_local: Whether it is open to its own machine, and to nobody else.
+    """
+
+    public: str = ""
+    origins: frozenset[str] = frozenset()
+    is_local: bool = False
+
+    def refuse_other_hosts(self, headers: Headers) -> None:
+        """Refuse what names another host: a site whose name leads to loopback is to its own scripts the same site.
+
+        Raises:
+            HostNotAllowedError: That is so.
+        """
+        host = headers.get("host", "").lower()
+        if self.is_local and host not in ("", self.public) and not is_loopback(_name(host)):
+            raise HostNotAllowedError(
+                "expected a request to localhost or to the host of PUBLIC_URL, got another name in the Host header; set"
+                " PUBLIC_URL to the address that callers use, or ACCESS=open to let in whatever arrives"
+            )
+
+    def refuse_other_sites(self, method: str, headers: Headers, *, named: bool) -> None:
+        """Refuse what a browser sends, with what it remembers, because another site wants it to.
+
+        Args:
+            method: That of the request.
+            headers: Its headers.
+            named: Whether scripts of `origins` are let through; they may ask, but with no key that they don't know.
+
+        Raises:
+            CrossSiteError: That is so.
+        """
+        if not self._is_cross_site(headers) or (named and headers.get("origin") in self.origins):
+            return
+        if method in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate":
+            return  # somebody follows a link: the answer is shown to them, and to no script
+        raise CrossSiteError(
+            "expected a request of this service's own pages, got one that a browser sends for another site; programs"
+            " send a key as 'Authorization: Bearer KEY', scripts of sites need CORS_ORIGINS"
+        )
+
+    def _is_cross_site(self, headers: Headers) -> bool:
+        """Tell whether a browser says so; where it does not, as to addresses without TLS, Origin tells."""
+        said = headers.get("sec-fetch-site", "")
+        if said or "origin" not in headers:
+            return said not in ("", *_OWN_SITES)
+        return urlsplit(headers["origin"]).netloc.lower() not in self._hosts(headers)
+
+    def _hosts(self, headers: Headers) -> set[str]:
+        return {headers.get("host", "").lower(), self.public} - {""}
+
+
+def site_of(settings: Settings, *, with_keys: bool) -> Site:
+    """Return what browsers see of a service with these settings."""
+    origins = (settings.cors_origins or "").split(",")
+    return Site(
+        public=urlsplit(settings.public_url or "").netloc.lower(),
+        origins=frozenset(origin.strip() for origin in origins if origin),
+        is_local=settings.access is None and not with_keys,
+    )
+
+
+def _name(host: str) -> str:
+    """Return the name or address in HOST[:PORT]; nothing if there is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

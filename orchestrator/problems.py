@@ -1,6 +1,7 @@
 """Answer errors as problem details (RFC 9457)."""
 
 import logging
+from functools import partial
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -76,13 +77,13 @@ def _translate(error: HTTPException) -> ServiceError:
     return MalformedBodyError(f"the body can't be read: {error.detail}")
 
 
-def _unexpected(request: Request, _: Exception) -> JSONResponse:
+def _unexpected(request: Request, _: Exception, *, https: bool) -> JSONResponse:
     """Answer a defect with a generic text; Starlette re-raises it for the log."""
     error = ServiceError("an error of ours; quote the request id when you report it")
     response = problem(request, error)
     # Starlette calls this outside of the middleware that adds these headers to every other answer
     response.headers[HEADER] = request_id(request.scope)
-    add_defaults(response.headers)
+    add_defaults(response.headers, https=https)
     return response
 
 
@@ -92,9 +93,15 @@ def _client_gone(request: Request, _: Exception) -> Response:
     return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-HANDLERS: dict[Any, ExceptionHandler] = {
-    ServiceError: _service_error,
-    HTTPException: _http_exception,
-    ClientDisconnect: _client_gone,
-    Exception: _unexpected,
-}
+def handlers(*, https: bool) -> dict[Any, ExceptionHandler]:
+    """Return what answers every error.
+
+    Args:
+        https: Whether callers reach the service by HTTPS alone.
+    """
+    return {
+        ServiceError: _service_error,
+        HTTPException: _http_exception,
+        ClientDisconnect: _client_gone,
+        Exception: partial(_unexpected, https=https),
+    }

@@ -23,7 +23,7 @@ from orchestrator.access.keyring import open_keyring
 from orchestrator.audit.trail import AuditReader, AuditWriter, Retention
 from orchestrator.auditor import AuditMiddleware
 from orchestrator.guard import GuardMiddleware
-from orchestrator.problems import HANDLERS
+from orchestrator.problems import handlers
 from orchestrator.redis_client import connect_async
 from orchestrator.settings import Settings
 from tests.orchestrator.test_model_client import FakeServer, serving
@@ -217,7 +217,7 @@ def test_a_defect_is_in_the_trail_as_what_it_is_answered_with(redis: RedisServer
                 Middleware(AuditMiddleware, writer=AuditWriter(pool, Retention(60, 1000))),
                 Middleware(GuardMiddleware, keyring=open_keyring(KEYS), site=Site(), others=None),
             ],
-            exception_handlers=HANDLERS,
+            exception_handlers=handlers(https=False),
         )
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:

@@ -55,6 +55,9 @@ def test_pages_and_their_files_say_what_they_need(api: httpx.Client) -> None:
     page = api.get("/docs")
     assert page.headers["content-security-policy"] == PAGE
     assert "unsafe" not in PAGE
+    own = api.get("/", headers=bearer(ADMIN))
+    assert own.headers["content-security-policy"] == PAGE
+    assert own.headers["cache-control"] == "no-cache"
     assert page.headers["cache-control"] == "no-cache"
     script = api.get("/static/docs/start.js")
     assert script.headers["cache-control"] == "public, max-age=86400"

@@ -12,6 +12,7 @@ from orchestrator.settings import Settings
 
 # https://www.w3.org/TR/fetch-metadata/: what browsers say of where a request comes from
 _OWN_SITES: Final = ("same-origin", "none")
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Site:
     """The service as browsers see it.
 
     Attributes:
-        public: HOST[:PORT] that callers reach it at, or empty if only they know.
+        public: Address that callers reach it at, or empty if only they know.
         origins: Sites whose scripts may ask.
         is_local: Whether it is open to its own machine, and to nobody else.
     """
@@ -34,8 +35,11 @@ class Site:
         Raises:
             HostNotAllowedError: That is so.
         """
-        host = headers.get("host", "").lower()
-        if self.is_local and host not in ("", self.public) and not is_loopback(_name(host)):
+        host = headers.get("host")
+        if not self.is_local or host is None:
+            return
+        name = _name(f"//{host}")
+        if not is_loopback(name) and name not in {_name(self.public)} - {""}:
             raise HostNotAllowedError(
                 "expected a request to localhost or to the host of PUBLIC_URL, got another name in the Host header; set"
                 " PUBLIC_URL to the address that callers use, or ACCESS=open to let in whatever arrives"
@@ -66,25 +70,34 @@ class Site:
         said = headers.get("sec-fetch-site", "")
         if said or "origin" not in headers:
             return said not in ("", *_OWN_SITES)
-        return urlsplit(headers["origin"]).netloc.lower() not in self._hosts(headers)
-
-    def _hosts(self, headers: Headers) -> set[str]:
-        return {headers.get("host", "").lower(), self.public} - {""}
+        scheme, _, _ = headers["origin"].partition(":")
+        own = {_place(f"{scheme}://{headers.get('host', '')}"), _place(self.public)} - {None}
+        return _place(headers["origin"]) not in own
 
 
 def site_of(settings: Settings, *, with_keys: bool) -> Site:
     """Return what browsers see of a service with these settings."""
     origins = (settings.cors_origins or "").split(",")
     return Site(
-        public=urlsplit(settings.public_url or "").netloc.lower(),
+        public=settings.public_url or "",
         origins=frozenset(origin.strip() for origin in origins if origin),
         is_local=settings.access is None and not with_keys,
     )
 
 
-def _name(host: str) -> str:
-    """Return the name or address in HOST[:PORT]; nothing if there is none."""
+def _name(url: str) -> str:
+    """Return the name or address of the host in an address; nothing if there is none."""
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        return urlsplit(url).hostname or ""
     except ValueError:
         return ""
+
+
+def _place(url: str) -> tuple[str, int | None] | None:
+    """Return host and port of an address; None if there are none, as of the origin ``null``."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _PORTS.get(parts.scheme)
+    except ValueError:
+        return None
+    return (parts.hostname, port) if parts.hostname else None

@@ -242,6 +242,10 @@ def ask_in_process(
         ("POST", {"Origin": "http://localhost:5000"}, 404),
         ("POST", {"Origin": "https://cxr.example"}, 404),
         ("POST", {"Origin": "http://localhost:5001"}, 403),
+        ("POST", {"Origin": "http://localhost", "Host": "localhost:80"}, 404),
+        ("POST", {"Origin": "https://localhost", "Host": "localhost:80"}, 403),
+        ("POST", {"Origin": "null"}, 403),
+        ("POST", {"Origin": "http://[x"}, 403),
     ],
 )
 def test_another_site_can_not_use_an_open_service_through_a_browser(
@@ -255,10 +259,10 @@ def test_another_site_can_not_use_an_open_service_through_a_browser(
     ("host", "status"),
     [
         *[(host, 404) for host in ("localhost", "LOCALHOST:5000", "127.0.0.1:80", "[::1]:5000")],
-        *[(host, 404) for host in ("127.1.2.3", "cxr.example")],
+        *[(host, 404) for host in ("127.1.2.3", "cxr.example:443")],
         *[
             (host, 421)
-            for host in ("evil.example", "localhost.evil.example:5000", "10.0.0.1", "[x")
+            for host in ("evil.example", "localhost.evil.example:5000", "10.0.0.1", "[x", "")
         ],
     ],
 )

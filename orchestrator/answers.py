@@ -359,7 +359,7 @@ class AuditEntry(TypedDict):
     time: Moment
     caller: Annotated[str, note("Name of the key; empty where access is open.")]
     action: Annotated[str, note("Name of the operation, or `task` for the end of a task.")]
-    outcome: Annotated[str, note("`ok`, or the `code` of the error.")]
+    outcome: Annotated[str, note("`ok`, the `code` of the error, or `client_closed`.")]
     status: NotRequired[Annotated[int, note("HTTP status of the answer.")]]
     task_id: NotRequired[Uuid]
     batch_id: NotRequired[Uuid]

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from orchestrator.access.browsers import site_of
 from orchestrator.access.mode import choose_access, warn_if_open
 from orchestrator.audit.trail import AuditReader, AuditWriter, Retention
 from orchestrator.auditor import AuditMiddleware
@@ -24,7 +25,7 @@ from orchestrator.jobs.wiring import create_caretakers, create_desk
 from orchestrator.limiter import Limiter, missed_counter
 from orchestrator.model_client import open_model
 from orchestrator.openapi.document import describe
-from orchestrator.problems import HANDLERS
+from orchestrator.problems import handlers
 from orchestrator.redis_client import connect, connect_async
 from orchestrator.request_id import RequestIdMiddleware
 from orchestrator.response_headers import ResponseHeadersMiddleware
@@ -83,6 +84,7 @@ def create_app(settings: Settings) -> Starlette:
     pool = connect_async(settings.redis_url)
     limiters = _limiters(settings, pool, registry)
     auditor = _auditor(settings, pool, registry)
+    https = (settings.public_url or "").startswith("https://")
     telemetry = Telemetry(Metrics(registry), open_tracer(settings, "cxr-api"))
 
     @asynccontextmanager
@@ -148,14 +150,16 @@ def create_app(settings: Settings) -> Starlette:
         ],
         middleware=[
             Middleware(RequestIdMiddleware),
-            Middleware(
-                ResponseHeadersMiddleware,
-                https=(settings.public_url or "").startswith("https://"),
-            ),
+            Middleware(ResponseHeadersMiddleware, https=https),
             Middleware(TelemetryMiddleware, telemetry=telemetry),
             *_cors(settings),
             Middleware(AuditMiddleware, writer=auditor),
-            Middleware(GuardMiddleware, keyring=keyring),
+            Middleware(
+                GuardMiddleware,
+                keyring=keyring,
+                site=site_of(settings, with_keys=keyring is not None),
+                others=limiters["others"],
+            ),
             Middleware(
                 ThrottleMiddleware, analyses=limiters["analyses"], others=limiters["others"]
             ),
@@ -166,7 +170,7 @@ def create_app(settings: Settings) -> Starlette:
             ),
             Middleware(BodyTimeoutMiddleware, seconds=settings.body_timeout),
         ],
-        exception_handlers=HANDLERS,
+        exception_handlers=handlers(https=https),
         lifespan=lifespan,
     )
     app.state.openapi = describe(app.routes, with_keys=keyring is not None)

@@ -8,12 +8,19 @@ from orchestrator.access.caller import caller_of
 from orchestrator.access.policy import AUDITED, operation_id
 from orchestrator.audit.subject import subject_of
 from orchestrator.audit.trail import AuditWriter
-from orchestrator.errors import InsufficientScopeError, RateLimitError
+from orchestrator.errors import InsufficientScopeError, RateLimitError, ServiceError
 from orchestrator.request_id import request_id
-from orchestrator.telemetry.middleware import problem_of, route_template
+from orchestrator.telemetry.middleware import (
+    CLIENT_CLOSED,
+    CLIENT_CLOSED_REQUEST,
+    known_method,
+    problem_of,
+    route_template,
+    tell_problem,
+)
+from orchestrator.telemetry.telemetry import code_of
 
 _FINE: Final = "ok"
-_CLIENT_CLOSED_REQUEST: Final = 499  # as nginx has it
 
 
 class AuditMiddleware:
@@ -46,25 +53,36 @@ class AuditMiddleware:
 
         try:
             await self.app(scope, receive, noting_send)
+        except Exception as err:  # a defect, which is answered outside of here
+            status = status or ServiceError.status
+            tell_problem(scope, code_of(err))
+            raise
         finally:
-            if _is_audited(scope, status):
-                await self.writer.append(_fields(scope, status or _CLIENT_CLOSED_REQUEST))
+            if _is_audited(scope):
+                await self.writer.append(_fields(scope, status))
 
 
-def _is_audited(scope: Scope, status: int) -> bool:
-    if caller_of(scope) is None or status == RateLimitError.status:
+def _is_audited(scope: Scope) -> bool:
+    code = problem_of(scope)
+    if caller_of(scope) is None or code == RateLimitError.code:
         return False
     operation = scope["method"], route_template(scope)
-    return operation in AUDITED or status == InsufficientScopeError.status
+    return operation in AUDITED or code == InsufficientScopeError.code
 
 
 def _fields(scope: Scope, status: int) -> dict[str, str]:
+    """Return an entry.
+
+    Args:
+        scope: The request.
+        status: That of its answer, 0 if the caller went away before.
+    """
     caller = caller_of(scope)
     return {
         "caller": caller.name if caller else "",
-        "action": operation_id(scope["method"], route_template(scope)),
-        "outcome": problem_of(scope) or _FINE,
-        "status": str(status),
+        "action": operation_id(known_method(scope), route_template(scope)),
+        "outcome": problem_of(scope) or (_FINE if status else CLIENT_CLOSED),
+        "status": str(status or CLIENT_CLOSED_REQUEST),
         **subject_of(scope),
         "request_id": request_id(scope),
     }

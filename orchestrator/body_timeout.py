@@ -20,6 +20,8 @@ LEAST_BYTES_PER_SECOND: Final = 10_000
 class BodyTimeoutMiddleware:
     """Raise RequestTimeoutError at the read that waits too long, and close the connection after the answer.
 
+    Once an answer has begun, it can't be another one any more: then such a read says that the caller has gone.
+
     Args:
         app: What reads bodies.
         seconds: How long a body may take, beside a second for each `LEAST_BYTES_PER_SECOND` that have come.
@@ -35,7 +37,7 @@ class BodyTimeoutMiddleware:
             await self.app(scope, receive, send)
             return
         until = time.monotonic() + self.seconds
-        complete = late = False
+        complete = late = answered = False
 
         async def timed_receive() -> Message:
             nonlocal until, complete, late
@@ -45,6 +47,8 @@ class BodyTimeoutMiddleware:
                 with anyio.fail_after(max(0.0, until - time.monotonic())):
                     message = await receive()
             except TimeoutError as err:
+                if answered:
+                    return {"type": "http.disconnect"}
                 late = True
                 raise RequestTimeoutError(
                     f"expected the body within {self.seconds:g} seconds, and more time for a large one, got a part"
@@ -55,8 +59,11 @@ class BodyTimeoutMiddleware:
             return message
 
         async def closing_send(message: Message) -> None:
-            if late and message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Connection"] = "close"
+            nonlocal answered
+            if message["type"] == "http.response.start":
+                answered = True
+                if late:
+                    MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 
         await self.app(scope, timed_receive, closing_send)

@@ -1,13 +1,18 @@
 """Keep slow clients from holding connections: uvicorn has a time limit for idle ones only.
 
 A connection is closed when a request's head has not come within HEAD_TIMEOUT seconds of its opening or of the answer
-before, however many bytes drip in, and when a client does not take what is sent to it for SEND_TIMEOUT seconds. One
-more than CONNECTIONS is answered 503 at once.
+before has been taken, however many bytes drip in, and when a client takes nothing of what is sent to it for
+SEND_TIMEOUT seconds; one that takes a little may take as long as it needs. One more than CONNECTIONS is answered 503
+at once.
 """
 
 import asyncio
+import fcntl
 import json
+import sys
+import termios
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -36,6 +41,7 @@ class PatientProtocol(H11Protocol):
         self._most = most
         self._head_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
+        self._owed_before = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -47,47 +53,75 @@ class PatientProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
-        self._cancel()
+        _cancel(self._head_timer)
+        _cancel(self._send_timer)
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
         """Stop waiting once a request has come whole enough to be answered."""
         before = self.cycle
         super().handle_events()
-        if self.cycle is not before and self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self.cycle is not before:
+            _cancel(self._head_timer)
+            if not self.flow.write_paused:
+                _cancel(self._send_timer)
 
     def on_response_complete(self) -> None:
-        """Wait for the next request, what is left of this one's body included."""
+        """Wait until the answer is taken, and for the next request, what is left of this one's body included."""
         self._await_head()
+        self._await_taking()
         super().on_response_complete()
 
     def pause_writing(self) -> None:
         """Wait for the client to take what it was sent."""
         super().pause_writing()
-        self._send_timer = self.loop.call_later(self._send_timeout, self.transport.abort)
+        self._await_taking()
 
     def resume_writing(self) -> None:
-        """Stop waiting: the client takes what it is sent."""
+        """Stop waiting, unless nothing more is sent that could begin it again: the client takes what it is sent."""
         super().resume_writing()
-        if self._send_timer is not None:
-            self._send_timer.cancel()
-            self._send_timer = None
+        if self.cycle.response_complete:
+            self._await_taking()
+        else:
+            _cancel(self._send_timer)
 
     def _await_head(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-        self._head_timer = self.loop.call_later(self._head_timeout, self._give_up)
+        _cancel(self._head_timer)
+        self._head_timer = self.loop.call_later(self._head_timeout, self._look_for_head)
 
-    def _give_up(self) -> None:
-        """Close the connection, whatever lies in its buffers: a client that reads nothing would keep it for ever."""
-        self.transport.abort()
+    def _look_for_head(self) -> None:
+        """Close the connection, unless the answer before is still on its way, which the other timer watches."""
+        if self._owed():
+            self._await_head()
+        else:
+            self.transport.abort()
 
-    def _cancel(self) -> None:
-        for timer in (self._head_timer, self._send_timer):
-            if timer is not None:
-                timer.cancel()
+    def _await_taking(self) -> None:
+        """Begin to look whether the client takes anything; nothing is written meanwhile, so what is owed shrinks."""
+        _cancel(self._send_timer)
+        self._owed_before = self._owed()
+        self._send_timer = self.loop.call_later(self._send_timeout, self._look_for_taking)
+
+    def _look_for_taking(self) -> None:
+        """Close the connection of a client that took nothing, which would keep what is in its buffers for ever."""
+        owed = self._owed()
+        if 0 < owed >= self._owed_before:
+            self.transport.abort()
+        elif owed:
+            self._await_taking()
+
+    def _owed(self) -> int:
+        """Return how many bytes the client has not taken yet, of those in this process and of those in the kernel.
+
+        The kernel takes some hundreds of kilobytes, and more of them only once a good part of those is gone, so a slow
+        client's progress is seldom seen in this process alone. Other kernels than Linux's may not tell.
+        """
+        queued = bytes(4)
+        with suppress(OSError):
+            queued = fcntl.ioctl(
+                self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued
+            )
+        return self.transport.get_write_buffer_size() + int.from_bytes(queued, sys.byteorder)
 
 
 def protocol(settings: Settings) -> Callable[..., asyncio.Protocol]:
@@ -116,3 +150,9 @@ def _refusal() -> bytes:
         f"Content-Length: {len(body)}\r\nRetry-After: {_RETRY_AFTER}\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + body
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    """Cancel a timer, if there is one; one that has gone off already does not mind."""
+    if timer is not None:
+        timer.cancel()

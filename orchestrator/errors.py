@@ -19,6 +19,7 @@
     │   ├── RateLimitError       429
     │   ├── RequestTimeoutError  408
     │   ├── CrossSiteError       403
+    │   ├── HostNotAllowedError  421
     │   ├── LinkInvalidError     403
     │   ├── LinkExpiredError     410
     │   ├── NotFoundError        404
@@ -203,11 +204,19 @@ class RequestTimeoutError(RequestError):
 
 
 class CrossSiteError(RequestError):
-    """A browser sent the request for another site, with the key that it remembers for this one."""
+    """A browser sent the request for another site, which may not ask with what the browser remembers."""
 
     status = 403
     code = "cross_site"
     title = "Sent for another site"
+
+
+class HostNotAllowedError(RequestError):
+    """The service is open to its own machine only, and the request names another host."""
+
+    status = 421
+    code = "host_not_allowed"
+    title = "Not a host of this service"
 
 
 class LinkInvalidError(RequestError):

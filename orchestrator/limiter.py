@@ -81,7 +81,7 @@ class Limiter:
         self._clock = clock
         self._paused_until = 0.0
         self._window = 0
-        self._before: dict[str, int] = {}
+        self._before: dict[tuple[str, int], int] = {}
 
     async def hit(self, caller: str) -> Standing | None:
         """Count a request and say how its caller stands; None if Redis can't be asked."""
@@ -135,10 +135,13 @@ class Limiter:
         if window != self._window:
             self._window = window
             self._before.clear()
-        if caller not in self._before:
-            found = await self._storage.get(self._key(caller, window - 1))
-            self._before[caller] = found
-        return self._before[caller]
+        known = (
+            caller,
+            window,
+        )  # while one waits for Redis, the window may become another to the next
+        if known not in self._before:
+            self._before[known] = await self._storage.get(self._key(caller, window - 1))
+        return self._before[known]
 
     def _key(self, caller: str, window: int) -> str:
         return f"{self._name}:{caller}:{window}"

@@ -1,7 +1,8 @@
 """Answer errors as problem details (RFC 9457)."""
 
 import logging
-from typing import Any, Final
+from functools import partial
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -19,11 +20,13 @@ from orchestrator.errors import (
 )
 from orchestrator.request_id import HEADER, request_id
 from orchestrator.response_headers import add_defaults
-from orchestrator.telemetry.middleware import tell_problem
+from orchestrator.telemetry.middleware import (
+    CLIENT_CLOSED,
+    CLIENT_CLOSED_REQUEST,
+    tell_problem,
+)
 
 _log = logging.getLogger(__name__)
-
-_CLIENT_CLOSED_REQUEST: Final = 499  # as nginx has it; it is seen in the log only
 
 
 def problem(request: Request, error: ServiceError) -> JSONResponse:
@@ -74,24 +77,31 @@ def _translate(error: HTTPException) -> ServiceError:
     return MalformedBodyError(f"the body can't be read: {error.detail}")
 
 
-def _unexpected(request: Request, _: Exception) -> JSONResponse:
+def _unexpected(request: Request, _: Exception, *, https: bool) -> JSONResponse:
     """Answer a defect with a generic text; Starlette re-raises it for the log."""
     error = ServiceError("an error of ours; quote the request id when you report it")
     response = problem(request, error)
     # Starlette calls this outside of the middleware that adds these headers to every other answer
     response.headers[HEADER] = request_id(request.scope)
-    add_defaults(response.headers)
+    add_defaults(response.headers, https=https)
     return response
 
 
-def _client_gone(_: Request, __: Exception) -> Response:
+def _client_gone(request: Request, _: Exception) -> Response:
     """Answer nobody: the client closed its connection while it was sending, which is no defect."""
-    return Response(status_code=_CLIENT_CLOSED_REQUEST)
+    tell_problem(request.scope, CLIENT_CLOSED)
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
-HANDLERS: dict[Any, ExceptionHandler] = {
-    ServiceError: _service_error,
-    HTTPException: _http_exception,
-    ClientDisconnect: _client_gone,
-    Exception: _unexpected,
-}
+def handlers(*, https: bool) -> dict[Any, ExceptionHandler]:
+    """Return what answers every error.
+
+    Args:
+        https: Whether callers reach the service by HTTPS alone.
+    """
+    return {
+        ServiceError: _service_error,
+        HTTPException: _http_exception,
+        ClientDisconnect: _client_gone,
+        Exception: partial(_unexpected, https=https),
+    }

@@ -8,10 +8,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # An answer that is no page loads nothing and is shown in no frame, whatever a browser takes it for.
 NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"
-# A page of this service: its own files, and pictures that its scripts hold.
+# A page of this service: its own files, and pictures that its scripts hold, as blob: where /docs tries an operation.
 PAGE: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
-    " connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _DEFAULTS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": NOTHING,

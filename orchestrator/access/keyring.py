@@ -33,7 +33,7 @@ class Keyring:
         self._fixed = entries
         self._file = file
         self._version = _version(file) if file else None
-        self._entries = entries + (_read(file) if file else ())
+        self._entries = _joined(entries, _read(file)) if file else entries
         self._looked = time.monotonic()
 
     @property
@@ -54,7 +54,7 @@ class Keyring:
             return
         self._version = version
         try:
-            self._entries = self._fixed + _read(file)
+            self._entries = _joined(self._fixed, _read(file))
         except SettingsError as err:
             _log.error("keys not read again", extra={"reason": str(err)})
         else:
@@ -72,6 +72,19 @@ def open_keyring(settings: Settings) -> Keyring:
     except ValueError as err:
         raise SettingsError(f"API_KEYS: expected {err}; correct it or unset it") from err
     return Keyring(entries, settings.api_keys_file)
+
+
+def _joined(fixed: tuple[Entry, ...], read: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    """Return the entries of the settings and of the file.
+
+    Raises:
+        SettingsError: A key is in both; its two entries might say different things.
+    """
+    if {entry.digest for entry in fixed} & {entry.digest for entry in read}:
+        raise SettingsError(
+            "API_KEYS_FILE: expected keys that are not in API_KEYS, got one of those; delete one of its two entries"
+        )
+    return fixed + read
 
 
 def _version(file: Path) -> _Version | None:

@@ -12,6 +12,7 @@ from orchestrator.access.policy import OPEN, need_of, operation_id
 from orchestrator.answers import PackedReportAnswer, ProblemAnswer, TaskDone
 from orchestrator.errors import (
     CrossSiteError,
+    HostNotAllowedError,
     InsufficientScopeError,
     RateLimitError,
     RequestTimeoutError,
@@ -223,7 +224,10 @@ def _general_errors(method: str, path: str) -> tuple[type[ServiceError], ...]:
     """Return the errors that an operation may answer before its handler is asked."""
     if need_of(method, path) == OPEN:
         return ()
-    found = (UnauthorizedError, InsufficientScopeError, CrossSiteError, RateLimitError)
+    found = (
+        *(UnauthorizedError, InsufficientScopeError, CrossSiteError, HostNotAllowedError),
+        RateLimitError,
+    )
     return (*found, RequestTimeoutError) if method == "POST" else found
 
 

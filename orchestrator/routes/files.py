@@ -8,15 +8,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from orchestrator.errors import NotFoundError
+from orchestrator.response_headers import NOTHING
 from orchestrator.services import services
 from orchestrator.storage.disk import DiskStore
 
+# A picture is shown by itself as well, in a page that can do nothing.
 _HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Content-Security-Policy": f"{NOTHING}; sandbox",
     "Content-Disposition": "inline",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "private, no-store",
 }
 
 

@@ -15,21 +15,14 @@ from gradcam.colour import colours
 from gradcam.overlay import OPACITY
 from gradcam.scale import ceiling
 from orchestrator.imaging import ACCEPTED_TEXT
+from orchestrator.response_headers import PAGE
 from orchestrator.services import services
 from orchestrator.study import NOTICE
 
 _PAGE: Final = Template(
     files("orchestrator").joinpath("templates/page.html").read_text(encoding="utf-8")
 )
-# Nothing but the page's own files may be loaded, and nothing in it may be sent elsewhere. Its pictures are data: URLs.
-_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
-    " form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
-)
-_HEADERS: Final = {
-    "Content-Security-Policy": _POLICY,
-    "Cache-Control": "no-cache",
-}
+_HEADERS: Final = {"Content-Security-Policy": PAGE, "Cache-Control": "no-cache"}
 # Heatmaps are drawn in the browser, in the very colours of the pictures that the service draws.
 _DRAWING: Final = {
     "colours": colours().tolist(),

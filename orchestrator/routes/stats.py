@@ -31,7 +31,7 @@ from orchestrator.stats.periods import Period, each_day, last_days, last_weeks
 from orchestrator.stats.statistics import Statistics
 
 _COMMON = (MODEL, VERSION, FORMAT)
-_HEADERS = {"Vary": "Accept", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+_HEADERS = {"Vary": "Accept", "Cache-Control": "no-cache"}
 
 
 @dataclass(frozen=True)

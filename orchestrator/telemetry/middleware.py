@@ -12,7 +12,9 @@ from orchestrator.telemetry.telemetry import Telemetry, code_of
 
 _SCOPE_KEY: Final = "cxr.problem"
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_CLIENT_CLOSED_REQUEST: Final = 499  # as nginx has it
+# What callers that went away would have been answered: 499 as nginx has it, and this code
+CLIENT_CLOSED_REQUEST: Final = 499
+CLIENT_CLOSED: Final = "client_closed"
 _SERVER_ERROR: Final = 500
 
 
@@ -73,7 +75,7 @@ class TelemetryMiddleware:
                 tell_problem(scope, code_of(err))
                 raise
             finally:
-                status = status or _CLIENT_CLOSED_REQUEST
+                status = status or CLIENT_CLOSED_REQUEST
                 route = route_template(scope)
                 seconds = time.perf_counter() - begin
                 record([Sample(HTTP_IN_FLIGHT, -1)])

@@ -3,14 +3,29 @@
 import csv
 import io
 import json
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
+from orchestrator.access.browsers import Site
+from orchestrator.access.keyring import open_keyring
+from orchestrator.audit.trail import AuditReader, AuditWriter, Retention
+from orchestrator.auditor import AuditMiddleware
+from orchestrator.guard import GuardMiddleware
+from orchestrator.problems import handlers
+from orchestrator.redis_client import connect_async
+from orchestrator.settings import Settings
 from tests.orchestrator.test_model_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.images import gradient, png
@@ -20,6 +35,8 @@ from tests.support.redis_server import RedisServer, running_redis
 
 IMAGE = png(gradient(64, 64))
 NAME = "DOE^JANE"
+KEYS = Settings.from_mapping({"API_KEYS": API_KEYS})
+READS = 100  # more than it takes to wait for the trail
 UNKNOWN = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 
@@ -42,6 +59,7 @@ def api(redis: RedisServer, log: Path) -> Iterator[httpx.Client]:
             "REDIS_URL": redis.url,
             "API_KEYS": API_KEYS,
             "RATE_LIMIT": "50/day",
+            "RATE_LIMIT_READ": f"{READS}/day",
         }
         with running_api(log, **settings) as client:
             yield client
@@ -159,6 +177,58 @@ def test_nobody_can_push_the_trail_out_by_being_refused(
     with redis.client() as client:
         assert client.xlen("cxr:audit") <= 50
         assert [key for key in client.scan_iter() if client.ttl(key) < 0] == []
+
+
+def test_what_is_refused_is_in_the_trail_only_up_to_the_limit_and_without_free_text(
+    api: httpx.Client,
+) -> None:
+    for method in ("DOE-JANE", "POST"):
+        assert api.request(method, "/static/page/page.css", headers=bearer(READ)).status_code == 405
+    for _ in range(READS + 5):
+        answer = api.post("/densenet_predict", headers=bearer(READ))
+    assert answer.status_code == 429
+    found = told(trail(api, 1))
+    assert set(found) == {("read-only", "post_densenet_predict", "insufficient_scope", 403)}
+    assert len(found) <= READS
+
+
+def test_a_caller_that_goes_away_while_it_sends_is_not_fine(api: httpx.Client) -> None:
+    head = (
+        f"POST /v2/densenet_predict HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {PREDICT}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"
+    )
+    address = (api.base_url.host, api.base_url.port or 0)
+    with socket.create_connection(address, timeout=30) as client:
+        client.sendall(head.encode())
+    assert told(trail(api, 1)) == [
+        ("predict-only", "post_v2_densenet_predict", "client_closed", 499)
+    ]
+
+
+def test_a_defect_is_in_the_trail_as_what_it_is_answered_with(redis: RedisServer) -> None:
+    async def broken(_: Request) -> Response:
+        raise ZeroDivisionError
+
+    async def ask() -> int:
+        pool = connect_async(redis.url)
+        app = Starlette(
+            routes=[Route("/densenet_predict", broken, methods=["POST"])],
+            middleware=[
+                Middleware(AuditMiddleware, writer=AuditWriter(pool, Retention(60, 1000))),
+                Middleware(GuardMiddleware, keyring=open_keyring(KEYS), site=Site(), others=None),
+            ],
+            exception_handlers=handlers(https=False),
+        )
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            answer = await client.post("/densenet_predict", headers=bearer(PREDICT))
+        await pool.aclose()
+        return answer.status_code
+
+    assert anyio.run(ask) == 500
+    with redis.client() as client:
+        entries = AuditReader(client).read(None, 10)["entries"]
+    assert told(entries) == [("predict-only", "post_densenet_predict", "internal_error", 500)]
 
 
 def test_without_redis_entries_are_in_the_log_and_images_are_analysed(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tests.support.api import running_api
 from tests.support.model_server import free_port
 
 CONNECTIONS = 12
+ANSWERS = 4  # of 1.7 MB each: more than a kernel takes
 PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
 
 
@@ -72,7 +73,7 @@ def is_open(client: socket.socket) -> bool:
 
 def test_a_head_that_drips_in_is_not_waited_for(api: httpx.Client) -> None:
     with connect(api) as client:
-        client.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\nX-Slow: ")
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         assert drip(client) == b""
 
 
@@ -83,7 +84,7 @@ def test_whoever_says_nothing_is_not_waited_for(api: httpx.Client) -> None:
 
 def test_a_second_head_that_drips_in_is_not_waited_for_either(api: httpx.Client) -> None:
     with connect(api) as client:
-        client.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"200 OK" in client.recv(65536)
         client.sendall(b"GET /health HTTP/1.1\r\nX-Slow: ")
         drip(client)
@@ -102,7 +103,7 @@ def test_a_body_that_drips_in_is_answered_408(
     api: httpx.Client, path: str, content_type: str, size: str
 ) -> None:
     with connect(api) as client:
-        head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: {content_type}\r\n{size}\r\n\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\n{size}\r\n\r\n"
         client.sendall(head.encode())
         begin = PART if "multipart" in content_type else b" "
         if "chunked" in size:
@@ -120,7 +121,7 @@ def test_a_body_that_drips_in_is_answered_408(
 def test_a_body_that_nobody_waits_for_does_not_hold_the_connection(api: httpx.Client) -> None:
     with connect(api) as client:
         client.sendall(
-            b"POST /densenet_predict HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
+            b"POST /densenet_predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
         )
         assert b" 415 " in drip(client)
 
@@ -128,7 +129,7 @@ def test_a_body_that_nobody_waits_for_does_not_hold_the_connection(api: httpx.Cl
 def test_a_body_that_comes_late_but_steadily_is_taken(api: httpx.Client) -> None:
     with connect(api) as client:
         client.sendall(
-            b"POST /v2/densenet_predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+            b"POST /v2/densenet_predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: 400000\r\n\r\n"
         )
         for _ in range(20):  # two seconds and more, at 20 times the least rate
@@ -140,10 +141,29 @@ def test_a_body_that_comes_late_but_steadily_is_taken(api: httpx.Client) -> None
 def test_an_answer_that_nobody_reads_is_not_kept(api: httpx.Client) -> None:
     with connect(api) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        asked = b"GET /static/docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: a\r\n\r\n"
+        asked = b"GET /static/docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
         client.sendall(asked * 20)
+        assert client.recv(1) == b"H"
         assert is_open(client)
         eventually(lambda: not is_open(client))
+
+
+def test_an_answer_that_is_read_slowly_but_steadily_comes_whole(api: httpx.Client) -> None:
+    path = "/static/docs/swagger-ui-bundle.js"
+    size = len(api.get(path).content)
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        client.settimeout(30)
+        client.connect((api.base_url.host, api.base_url.port or 0))
+        asked = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        client.sendall(asked * ANSWERS)
+        answers = b""
+        while len(answers) < ANSWERS * size:
+            time.sleep(0.02)  # 200 of these: a multiple of what is allowed without taking anything
+            piece = client.recv(ANSWERS * size // 200)
+            assert piece, f"cut off after {len(answers)} bytes"
+            answers += piece
+    assert answers.count(b"HTTP/1.1 200 OK\r\n") == ANSWERS
 
 
 def test_more_connections_than_there_may_be_are_refused_at_once_and_not_for_long(

@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import httpx
 import pytest
 from starlette.requests import Request
@@ -142,6 +143,7 @@ def test_whoever_has_a_key_is_told_what_does_not_exist(api: httpx.Client) -> Non
         assert api.get("/nothing", headers=bearer(key)).json()["code"] == "not_found"
         wrong = api.put("/metrics", headers=bearer(key))
         assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
+        assert api.put("/static/docs/start.js", headers=bearer(key)).status_code == 405
 
 
 def test_a_route_without_a_rule_is_closed_to_all_but_admins(tmp_path: Path) -> None:
@@ -153,10 +155,8 @@ def test_a_route_without_a_rule_is_closed_to_all_but_admins(tmp_path: Path) -> N
     transport = httpx.ASGITransport(app)
 
     async def ask(headers: dict[str, str]) -> int:
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return (await client.get("/new", headers=headers)).status_code
-
-    import anyio
 
     found = [anyio.run(ask, headers) for headers in ({}, bearer(READ), bearer(ADMIN))]
     assert found == [401, 403, 200]
@@ -193,6 +193,83 @@ def test_another_site_can_not_use_the_key_that_a_browser_remembers(
         assert answer.json()["code"] == "cross_site"
     # A script that knows the key is let through by CORS, or not
     assert api.request(method, path, headers=headers | bearer(ADMIN)).status_code in (404, 415)
+
+
+def test_where_browsers_do_not_say_which_site_has_asked_the_origin_tells(
+    api: httpx.Client,
+) -> None:
+    own = f"http://{api.base_url.netloc.decode()}"
+    for origin, status in {own: 404, "http://evil.example": 403, "null": 403}.items():
+        headers = {"Origin": origin}
+        answer = api.delete("/tasks/none", headers=headers, auth=("", ADMIN))
+        assert answer.status_code == status, origin
+        assert api.delete("/tasks/none", headers=headers | bearer(ADMIN)).status_code == 404
+
+
+LOCAL = {"PUBLIC_URL": "https://cxr.example", "CORS_ORIGINS": "https://viewer.example"}
+
+
+def ask_in_process(
+    settings: dict[str, str], requests: list[tuple[str, str, dict[str, str]]]
+) -> list[int]:
+    """Ask an application without keys, and return the statuses."""
+
+    async def ask() -> list[int]:
+        transport = httpx.ASGITransport(create_app(Settings.from_mapping(settings)))
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost:5000"
+        ) as client:
+            return [
+                (await client.request(method, path, headers=headers)).status_code
+                for method, path, headers in requests
+            ]
+
+    return anyio.run(ask)
+
+
+@pytest.mark.parametrize("access", [{}, {"ACCESS": "open"}])
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("POST", {}, 404),
+        ("POST", {"Sec-Fetch-Site": "same-origin"}, 404),
+        ("POST", {"Sec-Fetch-Site": "cross-site"}, 403),
+        ("DELETE", {"Sec-Fetch-Site": "same-site"}, 403),
+        ("GET", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        ("GET", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 404),
+        ("POST", {"Sec-Fetch-Site": "cross-site", "Origin": "https://viewer.example"}, 404),
+        ("POST", {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, 403),
+        ("POST", {"Origin": "http://localhost:5000"}, 404),
+        ("POST", {"Origin": "https://cxr.example"}, 404),
+        ("POST", {"Origin": "http://localhost:5001"}, 403),
+        ("POST", {"Origin": "http://localhost", "Host": "localhost:80"}, 404),
+        ("POST", {"Origin": "https://localhost", "Host": "localhost:80"}, 403),
+        ("POST", {"Origin": "null"}, 403),
+        ("POST", {"Origin": "http://[x"}, 403),
+    ],
+)
+def test_another_site_can_not_use_an_open_service_through_a_browser(
+    access: dict[str, str], method: str, headers: dict[str, str], status: int
+) -> None:
+    requests = [(method, "/nothing", headers), ("GET", "/openapi.json", headers)]
+    assert ask_in_process(LOCAL | access, requests) == [status, 200]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        *[(host, 404) for host in ("localhost", "LOCALHOST:5000", "127.0.0.1:80", "[::1]:5000")],
+        *[(host, 404) for host in ("127.1.2.3", "cxr.example:443")],
+        *[
+            (host, 421)
+            for host in ("evil.example", "localhost.evil.example:5000", "10.0.0.1", "[x", "")
+        ],
+    ],
+)
+def test_a_name_that_leads_to_loopback_opens_nothing(host: str, status: int) -> None:
+    requests = [("GET", path, {"Host": host}) for path in ("/nothing", "/openapi.json")]
+    assert ask_in_process(LOCAL, requests) == [status, 200]
+    assert ask_in_process(LOCAL | {"ACCESS": "open"}, requests) == [404, 200]
 
 
 def test_the_description_says_which_scope_opens_what(api: httpx.Client) -> None:

@@ -85,6 +85,31 @@ def test_the_window_before_counts_by_what_is_left_of_it(server: RedisServer) -> 
     assert play(server.url, "10/minute", scene) == 0
 
 
+def test_a_request_that_is_counted_as_its_window_ends_leaves_the_next_one_right(
+    server: RedisServer,
+) -> None:
+    async def scene(limiter: Limiter, clock: Clock) -> None:
+        pool = connect_async(server.url)
+        other = Limiter("test", "10/minute", pool, missed_counter(), clock)
+        begin = clock.now
+        for window in range(0, 1200, 120):  # again and again, as it is a matter of order
+            clock.now = begin + window
+            await other.charge("a", 7)
+
+            async def hit(now: float, caller: str) -> None:
+                clock.now = now
+                await limiter.hit(caller)
+
+            async with anyio.create_task_group() as both:
+                both.start_soon(hit, clock.now + 59, "a")
+                both.start_soon(hit, clock.now + 60, "b")
+            assert clock.now == begin + window + 60
+            assert await limiter.hit("a") == Standing(10, 1, 60)  # beside the eight before
+        await pool.aclose()
+
+    assert play(server.url, "10/minute", scene) == 0
+
+
 def test_whoever_obeys_is_served_again(server: RedisServer) -> None:
     async def scene(limiter: Limiter, clock: Clock) -> None:
         served = 0

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from orchestrator.app import create_app
+from orchestrator.response_headers import NOTHING
 from orchestrator.settings import Settings
 
 
@@ -20,13 +21,13 @@ def test_a_defect_is_a_problem_with_the_request_id_and_without_its_cause(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.CRITICAL)
-    app = create_app(Settings())
+    app = create_app(Settings(public_url="https://cxr.example"))
     app.router.routes.append(Route("/broken", broken))
     identifier = str(uuid.uuid4())
 
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             return await client.get("/broken", headers={"X-Request-ID": identifier})
 
     answer = anyio.run(ask)
@@ -34,4 +35,6 @@ def test_a_defect_is_a_problem_with_the_request_id_and_without_its_cause(
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["x-request-id"] == answer.json()["request_id"] == identifier
     assert answer.json()["code"] == "internal_error"
+    assert answer.headers["content-security-policy"] == NOTHING
+    assert answer.headers["strict-transport-security"].startswith("max-age=")
     assert "DOE" not in answer.text

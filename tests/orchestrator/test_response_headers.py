@@ -55,6 +55,9 @@ def test_pages_and_their_files_say_what_they_need(api: httpx.Client) -> None:
     page = api.get("/docs")
     assert page.headers["content-security-policy"] == PAGE
     assert "unsafe" not in PAGE
+    own = api.get("/", headers=bearer(ADMIN))
+    assert own.headers["content-security-policy"] == PAGE
+    assert own.headers["cache-control"] == "no-cache"
     assert page.headers["cache-control"] == "no-cache"
     script = api.get("/static/docs/start.js")
     assert script.headers["cache-control"] == "public, max-age=86400"
@@ -100,7 +103,7 @@ def test_scripts_of_other_sites_may_not(api: httpx.Client, origin: str) -> None:
 
 def test_without_the_settings_no_site_may_and_http_is_no_promise(tmp_path: Path) -> None:
     with running_api(tmp_path / "log") as client:
-        assert preflight(client, ORIGIN).status_code == 405
+        assert preflight(client, ORIGIN).status_code == 403
         answer = client.get("/health", headers={"Origin": ORIGIN})
         assert not [name for name in answer.headers if name.startswith("access-control")]
         assert "strict-transport-security" not in answer.headers

@@ -49,12 +49,29 @@ def test_every_key_has_its_own_limits_for_images_and_for_the_rest(api: httpx.Cli
     stats = [api.get("/stats/diseases/summary", headers=bearer(READ)) for _ in range(3)]
     assert [answer.status_code for answer in stats] == [200, 200, 429]
     assert stats[0].headers["ratelimit-limit"] == "2"
-    # What is not allowed at all is not counted, and what needs no key is never refused
-    assert post(api, "/densenet_predict", READ).status_code == 403
+    # What needs no key is never refused
     for _ in range(3):
         answer = api.get("/health/redis")
         assert answer.status_code == 200
         assert not set(NAMES) & set(answer.headers)
+
+
+def test_what_a_key_does_not_open_counts_with_the_rest(api: httpx.Client) -> None:
+    found = [post(api, "/densenet_predict", READ) for _ in range(3)]
+    assert [answer.status_code for answer in found] == [403, 403, 429]
+    assert [answer.headers["ratelimit-remaining"] for answer in found] == ["1", "0", "0"]
+    assert api.get("/stats/diseases/summary", headers=bearer(READ)).status_code == 429
+    # Without a key there is nobody to count
+    for _ in range(3):
+        assert api.get("/stats/diseases/summary").status_code == 401
+
+
+def test_a_refusal_is_logged_and_measured_under_its_route(api: httpx.Client) -> None:
+    for _ in range(3):
+        answer = api.get("/tasks/none", headers=bearer(PREDICT))
+    assert answer.status_code == 429
+    figures = api.get("/metrics", headers=bearer(ADMIN)).text
+    assert 'cxr_http_problems_total{code="rate_limited",route="/tasks/{task_id}"} 1.0' in figures
 
 
 def test_a_batch_counts_as_its_images(api: httpx.Client) -> None:

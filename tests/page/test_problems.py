@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, FilePayload, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, Route, expect
 
 from tests.support.browser import needs_chromium, visiting
 from tests.support.images import png
@@ -146,6 +146,28 @@ def test_a_waiting_task_is_cancelled_on_request(page: Page, stack: Stack) -> Non
             page.get_by_role("button", name="Cancel").click()
         expect(page.get_by_role("heading", name="Analyse a radiograph")).to_be_focused()
         assert stack.client.get(f"/tasks/{answer.value.json()['task_id']}").status_code == 404
+
+
+def test_a_task_that_is_cancelled_while_it_is_sent_is_deleted_once_it_is_accepted(
+    page: Page, stack: Stack
+) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/async/densenet_predict", hold)
+    with no_worker(stack):
+        choose(page, IMAGE)
+        while not held:
+            page.wait_for_timeout(50)
+        page.get_by_role("button", name="Cancel").click()
+        expect(page.get_by_role("heading", name="Analyse a radiograph")).to_be_focused()
+        with page.expect_response(lambda each: each.request.method == "DELETE", timeout=20_000):
+            answer = held[0].fetch()
+            held[0].fulfill(response=answer)
+        assert stack.client.get(f"/tasks/{answer.json()['task_id']}").status_code == 404
+    expect(page.get_by_role("heading", name="Analyse a radiograph")).to_be_visible()
 
 
 @pytest.mark.parametrize(

@@ -34,14 +34,20 @@ async function analyse(chosen) {
   show("progress");
   showSending();
   try {
-    task = await submit(image, signal);
+    // Not stopped by a cancellation, as nobody would then know whether there is a task to delete.
+    const accepted = await submit(image);
+    if (signal.aborted) {
+      await forget(accepted);
+      return;
+    }
+    task = accepted;
     await follow(task, showTask, signal);
     showReport(await fetchReport(task, signal));
     show("result");
     image = null;
     showStatistics();
   } catch (error) {
-    if (error.name !== "AbortError") {
+    if (!signal.aborted) {
       complain(error);
     }
   }

@@ -11,13 +11,13 @@ const GONE = new Set([404, 410]);
 const OPTIONS = { heatmaps: "none", maps: "true", radiograph: "true" };
 
 /** Send an image and return the identifier of its task. */
-export async function submit(image, signal) {
+export async function submit(image) {
   const form = new FormData();
   for (const [name, value] of Object.entries(OPTIONS)) {
     form.append(name, value);
   }
   form.append("file", image, "image"); // not the file's own name: it may be a patient's
-  const response = await ask("async/densenet_predict", { method: "POST", body: form, signal });
+  const response = await ask("async/densenet_predict", { method: "POST", body: form });
   return (await response.json()).task_id;
 }
 

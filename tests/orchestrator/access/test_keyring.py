@@ -2,6 +2,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,24 @@ def test_a_mistake_in_the_file_changes_nothing_and_is_logged_once(
     os.utime(file)
     assert keyring.find(key) == entry
     assert key not in str([vars(record) for record in caplog.records])
+
+
+def test_a_key_is_in_the_settings_or_in_the_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    key, entry = make_key("ward7", ["read"])
+    twice = replace(entry, scopes=frozenset({"admin"}))
+    file = tmp_path / "keys"
+    file.write_text(twice.dumps())
+    with pytest.raises(SettingsError, match=r"^API_KEYS_FILE: expected keys that are not in API_K"):
+        Keyring((entry,), file)
+    file.write_text("# none yet\n")
+    keyring = Keyring((entry,), file)
+    file.write_text(twice.dumps())
+    assert eventually(
+        lambda: keyring.find(key) is not None and "keys not read again" in caplog.text
+    )
+    assert keyring.find(key) == entry
 
 
 def test_the_start_is_refused_for_a_file_that_is_not_there_or_is_none(tmp_path: Path) -> None:

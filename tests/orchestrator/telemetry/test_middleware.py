@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from orchestrator.errors import BusyError
-from orchestrator.problems import HANDLERS
+from orchestrator.problems import handlers
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.telemetry.middleware import TelemetryMiddleware
 from orchestrator.telemetry.telemetry import Telemetry
@@ -37,7 +37,7 @@ def app(registry: CollectorRegistry) -> Starlette:
     return Starlette(
         routes=[Route("/things/{name}", fine), Route("/full", full), Route("/broken", broken)],
         middleware=[Middleware(TelemetryMiddleware, telemetry=Telemetry(Metrics(registry)))],
-        exception_handlers=HANDLERS,
+        exception_handlers=handlers(https=False),
     )
 
 

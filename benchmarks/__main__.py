@@ -56,7 +56,10 @@ def main(arguments: Sequence[str]) -> int:
     for name in asked.parts or PARTS:
         found[name] = measure(name, Effort(asked.quick))
         if root is not None:
-            publish(root, in_order(merge(root / RESULTS, name, found[name])))
+            merge(root / RESULTS, name, found[name])
+            publish(
+                root, in_order(read(root / RESULTS))
+            )  # the page shows what is kept, to its digits
     short = missed(found)
     for figure in short:
         print(

@@ -3,8 +3,8 @@
 Pictures of one image differ in their caption and where there is heat; the rest is the same in all. With
 a restart marker after each row of blocks (ITU-T T.81, E.1.4) the rows are coded independently of each
 other, so a row that another picture has too is copied from it instead of being coded again. Decoded
-pixels are those of a JPEG without markers. Fifteen overlays of which half the rows are warm take half
-the time; a single one takes what it took.
+pixels are those of a JPEG without markers. Fifteen overlays of which half the rows are warm take two
+thirds of the time; a single one takes what it took.
 """
 
 import re

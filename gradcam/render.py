@@ -156,7 +156,7 @@ def _common(top: int, bottom: int, start: int, end: int) -> tuple[slice, slice]:
 
 @lru_cache(maxsize=8)
 def _shared_legend(layout: Layout, finding: bool) -> Image.Image:
-    """Draw of the strip below what all findings, or all other labels, have in common.
+    """Draw the strip below the radiograph as far as all findings, or all other labels, have it in common.
 
     Images of one detector share their layout, so it is drawn once for many of them.
     """

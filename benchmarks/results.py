@@ -37,8 +37,8 @@ def read(path: Path) -> dict[str, Part]:
     return {name: _part(fields) for name, fields in json.loads(path.read_text("utf-8")).items()}
 
 
-def merge(path: Path, name: str, part: Part) -> dict[str, Part]:
-    """Put a part in the place of the same one of an earlier run; the others stay. Return them all."""
+def merge(path: Path, name: str, part: Part) -> None:
+    """Put a part in the place of the same one of an earlier run; the others stay."""
     parts = read(path) | {name: part}
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(
@@ -48,7 +48,6 @@ def merge(path: Path, name: str, part: Part) -> dict[str, Part]:
         allow_nan=False,
     )
     path.write_text(text + "\n", "utf-8")
-    return parts
 
 
 def missed(parts: dict[str, Part]) -> list[Figure]:

@@ -10,7 +10,6 @@ from PIL import Image
 from gradcam.colour import colours
 
 OPACITY: Final = 0.6  # of full heat; the rest is always the radiograph
-BAND: Final = 256  # rows blended at a time, so that all but the result stays in the cache
 
 Pixels = NDArray[np.uint32]  # four bytes each, in memory order: red, green, blue, 255
 
@@ -34,28 +33,26 @@ def overlay(radiograph: Image.Image, heatmap: NDArray[np.float32]) -> Image.Imag
         )
     if not (heatmap.min() >= 0 and heatmap.max() <= 1):
         raise ValueError(f"expected heat in [0, 1], got {heatmap.min()} to {heatmap.max()}")
-    pixels = np.empty(heatmap.shape, np.uint32)
-    blend(np.asarray(radiograph), heatmap, pixels)
-    return as_image(pixels).convert("RGB")
+    levels = (heatmap * np.float32(255) + np.float32(0.5)).astype(np.uint16)
+    return as_image(blend(np.asarray(radiograph), levels)).convert("RGB")
 
 
-def blend(gray: NDArray[np.uint8], heatmap: NDArray[np.float32], out: Pixels) -> None:
-    """Write an overlay into an array: :func:`overlay` without its checks and its copy.
+def blend(gray: NDArray[np.uint8], levels: NDArray[np.uint16], out: Pixels | None = None) -> Pixels:
+    """Return an overlay: :func:`overlay` without its checks.
 
     Args:
         gray: The radiograph, ``[H, W]``.
-        heatmap: Heat ``[H, W]`` in [0, 1], as ``gradcam.heatmap.heatmap`` makes it.
-        out: Where to, ``[H, W]``.
+        levels: Heat ``[H, W]`` in 255ths; it is overwritten.
+        out: Where to, ``[H, W]``; an array of its own if None.
     """
-    table = _blends()
-    for top in range(0, len(gray), BAND):
-        band = np.s_[top : top + BAND]
-        level = heatmap[band] * np.float32(255)
-        level += np.float32(0.5)
-        index = level.astype(np.uint16)
-        index <<= 8
-        index |= gray[band]
-        table.take(index, mode="wrap", out=out[band])  # "clip" takes a third longer
+    levels <<= 8
+    levels |= gray
+    return _blends().take(levels, mode="wrap", out=out)  # "clip" takes a third longer
+
+
+def without_heat(gray: NDArray[np.uint8]) -> Pixels:
+    """Return gray pixels, ``[H, W]``."""
+    return _blends().take(gray, mode="wrap")
 
 
 def as_image(pixels: Pixels) -> Image.Image:

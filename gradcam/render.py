@@ -6,20 +6,25 @@ than its blend.
 
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from gradcam.annotate import caption_lines
+from gradcam.heatmap import Heat
 from gradcam.layout import Box, Layout
 from gradcam.legend import colour_bar, legend_lines, scale_line
-from gradcam.overlay import Pixels, as_image, as_pixels, blend
+from gradcam.overlay import Pixels, as_image, as_pixels, blend, without_heat
 from gradcam.scale import ceiling
 from gradcam.text import draw
 from gradcam.wording import Caption
 
 BACKGROUND = (0, 0, 0)
+BAND: Final = (
+    64  # rows of a radiograph drawn at a time, so that all but the result stays in the cache
+)
 
 
 @dataclass(frozen=True)
@@ -45,17 +50,16 @@ class Canvas:
                 f"got {self.radiograph.mode} {self.radiograph.size}"
             )
 
-    def draw(self, caption: Caption, heatmap: NDArray[np.float32]) -> "Picture":
+    def draw(self, caption: Caption, heat: Heat) -> "Picture":
         """Draw one label's picture.
 
         Args:
             caption: What to write above it.
-            heatmap: Heat ``[H, W]`` in [0, 1], of the radiograph's size here.
+            heat: Of the radiograph's size here.
         """
-        warm = np.flatnonzero(heatmap.max(axis=1) > 0)
         top = self.layout.radiograph.y
-        rows = (top + int(warm[0]), top + int(warm[-1]) + 1) if warm.size else (top, top)
-        return Picture(self, self._caption(caption), heatmap, caption.finding, rows)
+        rows = (top + heat.warm[0], top + heat.warm[1])
+        return Picture(self, self._caption(caption), heat, caption.finding, rows)
 
     @cached_property
     def gray(self) -> NDArray[np.uint8]:
@@ -74,9 +78,9 @@ class Canvas:
 
     def _caption(self, caption: Caption) -> Pixels:
         """Draw the strip above the radiograph."""
-        strip = Image.new("RGB", (self.layout.size[0], self.layout.radiograph.y), BACKGROUND)
+        strip = Image.new("L", (self.layout.size[0], self.layout.radiograph.y))
         draw(strip, caption_lines(caption, self.layout))
-        return as_pixels(strip)
+        return without_heat(np.asarray(strip))
 
     def _legend(self, *, finding: bool) -> Pixels:
         """Draw the strip below the radiograph."""
@@ -93,14 +97,14 @@ class Picture:
     Attributes:
         canvas: What it has in common with the others of its image.
         caption: The strip above the radiograph.
-        heatmap: Heat ``[H, W]`` in [0, 1], of the radiograph's size here.
+        heat: Of the radiograph's size here.
         finding: Whether the label is a finding.
         warm: First row of the picture with heat, and the first below it without.
     """
 
     canvas: Canvas
     caption: Pixels
-    heatmap: NDArray[np.float32]
+    heat: Heat
     finding: bool
     warm: tuple[int, int]
 
@@ -129,9 +133,12 @@ class Picture:
         for start, strip in ((0, self.caption), (box.bottom, legend)):
             here, there = _common(top, bottom, start, start + len(strip))
             pixels[here] = strip[there]
-        here, there = _common(top, bottom, box.y, box.bottom)
         columns = np.s_[box.x : box.x + box.width]
-        blend(self.canvas.gray[there], self.heatmap[there], pixels[here, columns])
+        for start in range(max(top, box.y), min(bottom, box.bottom), BAND):
+            end = min(start + BAND, bottom, box.bottom)
+            there = np.s_[start - box.y : end - box.y]
+            levels = self.heat.levels(there.start, there.stop)
+            blend(self.canvas.gray[there], levels, pixels[start - top : end - top, columns])
         return pixels
 
     def shared(self, top: int, bottom: int) -> str | None:

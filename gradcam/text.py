@@ -103,12 +103,13 @@ def rows(texts: Iterable[str], first: Line) -> list[Line]:
 
 
 def draw(image: Image.Image, lines: Iterable[Line]) -> None:
-    """Write lines into an image, in place."""
+    """Write lines into an image, in place; one of mode ``L`` takes their red."""
     for line in lines:
+        colour = line.colour[0] if image.mode == "L" else line.colour
         left, top, _, _ = line.box
         for word in line.text.split(" "):
             margin = _margin(line.size)
-            image.paste(line.colour, (left - margin, top), _ink(word, line.size))
+            image.paste(colour, (left - margin, top), _ink(word, line.size))
             left += width(word, line.size) + space(line.size)
 
 

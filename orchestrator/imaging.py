@@ -24,6 +24,8 @@ from orchestrator.errors import (
     TooManyPixelsError,
     UnsupportedFormatError,
 )
+from orchestrator.png import decode_plain
+from orchestrator.resize import resized
 from serving.contract import ModelCard
 
 ACCEPTED_FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
@@ -101,6 +103,7 @@ def decode(upload: bytes, *, max_pixels: int) -> Radiograph:
         )
     image = _open(upload, max_pixels)
     _check_size(image.size, max_pixels)
+    digest = sha256(upload).hexdigest()
     try:
         frames = getattr(image, "n_frames", 1)
         if frames != 1:
@@ -109,6 +112,8 @@ def decode(upload: bytes, *, max_pixels: int) -> Radiograph:
             )
         if image.format == "JPEG":
             image.draft("L", image.size)  # decodes luma only; without effect on CMYK
+        if (plain := _plain(image, upload)) is not None:
+            return Radiograph(plain, digest)
         image.load()
         upright = ImageOps.exif_transpose(image)
         gray = _to_gray(upright, inverted=_is_inverted(image))
@@ -116,7 +121,7 @@ def decode(upload: bytes, *, max_pixels: int) -> Radiograph:
         raise NotAnImageError(
             f"the {image.format} file is damaged or cut short; send it again, or save it anew as PNG"
         ) from err
-    return Radiograph(gray, sha256(upload).hexdigest())
+    return Radiograph(gray, digest)
 
 
 def model_input(radiograph: Radiograph, card: ModelCard) -> NDArray[np.uint8]:
@@ -125,7 +130,15 @@ def model_input(radiograph: Radiograph, card: ModelCard) -> NDArray[np.uint8]:
     placement = place(card.resize, radiograph.size, size)
     # resize(box=…) would let pixels from outside the box bleed into the edge
     seen = radiograph.image.crop(placement.box)
-    return np.asarray(seen.resize(size, Image.Resampling.BILINEAR))
+    return np.asarray(resized(seen, size))
+
+
+def _plain(image: Image.Image, upload: bytes) -> Image.Image | None:
+    """Return an upload that is a plain gray PNG, decoded, or None."""
+    if image.format != "PNG" or image.mode != "L":
+        return None
+    pixels = decode_plain(upload, image.size)
+    return None if pixels is None else Image.fromarray(pixels)
 
 
 def _open(upload: bytes, max_pixels: int) -> Image.Image:

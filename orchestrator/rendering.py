@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gradcam.encode import FORMATS, Format, encode
-from gradcam.heatmap import heatmap
+from gradcam.heatmap import Heat
 from gradcam.jpeg import JpegWriter
-from gradcam.placement import Placement, Size
+from gradcam.placement import Placement
 from gradcam.plan import plan
 from gradcam.render import Canvas, Picture
 from gradcam.scale import ceiling, shared_scale
 from gradcam.wording import Caption, Wording
 from orchestrator.errors import ParameterError
+from orchestrator.resize import resized
 from orchestrator.study import Options, Overlay, Prediction, ShownRadiograph
 from serving.contract import NO_FINDING
 
@@ -84,7 +85,7 @@ def draw(view: View, options: Options) -> tuple[Overlay, ...]:
         wording=Wording(labels, warnings=view.warnings),
     )
     size = (layout.radiograph.width, layout.radiograph.height)
-    canvas = Canvas(_resized(view.radiograph, size), layout, view.scale)
+    canvas = Canvas(resized(view.radiograph, size), layout, view.scale)
     write = _writer(options.format)
     return tuple(
         _overlay(canvas, view, index, options, write)
@@ -98,18 +99,12 @@ def show(radiograph: Image.Image, options: Options) -> ShownRadiograph:
     longest = max(radiograph.size)
     factor = min(1.0, (options.max_size or longest) / longest)
     width, height = (max(1, round(side * factor)) for side in radiograph.size)
-    shown = _resized(radiograph, (width, height))
+    shown = resized(radiograph, (width, height))
     return ShownRadiograph(
         content=encode(shown, options.format),
         media_type=FORMATS[options.format].media_type,
         size=shown.size,
     )
-
-
-def _resized(radiograph: Image.Image, size: Size) -> Image.Image:
-    if radiograph.size == size:
-        return radiograph
-    return radiograph.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 
 def _writer(format: Format) -> Callable[[Picture], bytes]:
@@ -124,7 +119,7 @@ def _overlay(
 ) -> Overlay:
     prediction = view.predictions[index]
     finding = _is_finding(prediction)
-    heat = heatmap(
+    heat = Heat(
         view.maps[index],
         placement=view.placement,
         image_size=view.radiograph.size,

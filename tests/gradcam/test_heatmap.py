@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gradcam.heatmap import heatmap
+from gradcam.heatmap import Heat, heatmap
 from gradcam.placement import Placement, ResizeMode, place
 
 
@@ -156,3 +156,74 @@ def test_maps_of_another_rank_are_refused() -> None:
 def test_scales_that_mean_nothing_are_refused(scale: float) -> None:
     with pytest.raises(ValueError, match="scale above zero"):
         whole(np.ones((2, 2), np.float32), (4, 4), scale=scale)
+
+
+def heat_of(
+    activation_map: NDArray[np.float32], size: tuple[int, int] = (90, 70), ceiling: float = 1.0
+) -> Heat:
+    return Heat(
+        activation_map,
+        placement=Placement(0, 0, *size),
+        image_size=size,
+        display_size=size,
+        scale=1.0,
+        ceiling=ceiling,
+    )
+
+
+@pytest.mark.parametrize("ceiling", [1.0, 0.4])
+def test_levels_are_the_heat_in_255ths_rounded(ceiling: float) -> None:
+    heat = heat_of(np.random.default_rng(0).normal(size=(7, 7)).astype(np.float32), ceiling=ceiling)
+
+    exact = heat.rows(0, 70) * 255.0
+    levels = heat.levels(0, 70)
+
+    assert levels.dtype == np.uint16
+    assert np.abs(levels - exact).max() <= 0.5 + 1e-4
+    assert levels.max() == round(255 * ceiling)
+    assert levels.min() == 0
+
+
+@pytest.mark.parametrize(("top", "bottom"), [(0, 70), (0, 1), (33, 34), (10, 61), (69, 70), (5, 5)])
+def test_some_rows_are_those_of_the_whole(top: int, bottom: int) -> None:
+    heat = heat_of(np.random.default_rng(1).normal(size=(7, 7)).astype(np.float32))
+
+    np.testing.assert_allclose(heat.rows(top, bottom), heat.rows(0, 70)[top:bottom], atol=1e-6)
+    np.testing.assert_allclose(heat.levels(top, bottom), heat.levels(0, 70)[top:bottom], atol=1)
+
+
+def test_rows_wider_than_are_made_at_once_are_made_too() -> None:
+    planted = np.array([[0, 1], [1, 0]], np.float32)
+
+    wide = heat_of(planted, (70_000, 5)).rows(0, 5)
+
+    # of both rows of cells the centres lie at 1.25 and 3.75, those of the pixels at 0.5, 1.5, ...
+    np.testing.assert_allclose(wide[:, 0], [0, 0.1, 0.5, 0.9, 1], atol=1e-4)
+    np.testing.assert_allclose(wide[:, -1], [1, 0.9, 0.5, 0.1, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize("cell", [(0, 0), (3, 2), (6, 6)])
+def test_warm_rows_are_all_that_have_heat(cell: tuple[int, int]) -> None:
+    planted = np.zeros((7, 7), np.float32)
+    planted[cell] = 1
+
+    heat = heat_of(planted)
+
+    rows = np.flatnonzero(heat.rows(0, 70).max(axis=1))
+    assert heat.warm == (rows[0], rows[-1] + 1)
+    assert heat_of(np.zeros((7, 7), np.float32)).warm == (0, 0)
+
+
+def test_rows_outside_of_what_the_network_saw_have_no_heat() -> None:
+    heat = Heat(
+        np.ones((7, 7), np.float32),
+        placement=Placement(10, 20, 60, 30),
+        image_size=(90, 70),
+        display_size=(90, 70),
+        scale=1.0,
+    )
+
+    whole = heat.rows(0, 70)
+    assert heat.warm == (20, 50)
+    assert (whole[20:50, 10:70] == 1).all()
+    assert whole.sum() == 30 * 60

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from gradcam.heatmap import heatmap
+from gradcam.heatmap import Heat
 from gradcam.overlay import overlay
 from gradcam.placement import ResizeMode, place
 from gradcam.plan import plan
@@ -31,7 +31,7 @@ def picture_of(
     """Draw one map over a radiograph, from start to end."""
     layout = plan(radiograph.size, max_size=max_size, font_size=font_size, wording=WORDING)
     size = (layout.radiograph.width, layout.radiograph.height)
-    heat = heatmap(
+    heat = Heat(
         activation_map,
         placement=place(mode, radiograph.size, (224, 224)),
         image_size=radiograph.size,
@@ -41,6 +41,21 @@ def picture_of(
     )
     canvas = Canvas(radiograph.resize(size), layout, scale)
     return canvas.draw(Caption("Mass", 0.7 if finding else 0.3, 0.5, finding), heat)
+
+
+def heat_of(activation_map: NDArray[np.float32], size: tuple[int, int]) -> Heat:
+    """Spread a map over a whole image, at its own size."""
+    return Heat(
+        activation_map,
+        placement=place("squash", size, (224, 224)),
+        image_size=size,
+        display_size=size,
+        scale=1.0,
+    )
+
+
+def cold(size: tuple[int, int]) -> Heat:
+    return heat_of(np.zeros((7, 7), np.float32), size)
 
 
 def radiograph_in(picture: Picture) -> NDArray[np.int_]:
@@ -101,7 +116,7 @@ def test_the_colour_bar_shows_heat_as_the_picture_does(finding: bool) -> None:
     canvas = Canvas(Image.new("L", (500, 400)), layout, 4.0)
     caption = Caption("Mass", 0.7 if finding else 0.3, 0.5, finding)
 
-    image = canvas.draw(caption, np.zeros((400, 500), np.float32)).image
+    image = canvas.draw(caption, cold((500, 400))).image
 
     bar = layout.bar
     drawn = np.asarray(image)[bar.y, bar.x : bar.x + bar.width]
@@ -117,7 +132,7 @@ def test_texts_are_drawn_above_and_below_and_nowhere_else() -> None:
     canvas = Canvas(Image.new("L", (500, 400)), layout, 4.0)
     caption = Caption("Pleural_Thickening", 0.7, 0.5, True)
 
-    image = np.asarray(canvas.draw(caption, np.zeros((400, 500), np.float32)).image)
+    image = np.asarray(canvas.draw(caption, cold((500, 400))).image)
 
     box = layout.radiograph
     assert image[: box.y].max() > 200
@@ -130,9 +145,10 @@ def test_texts_are_drawn_above_and_below_and_nowhere_else() -> None:
 def test_pictures_of_one_image_differ_in_caption_and_heat_only() -> None:
     layout = plan((300, 200), max_size=None, font_size=24, wording=WORDING)
     canvas = Canvas(noise(300, 200), layout, 4.0)
-    heat = np.zeros((200, 300), np.float32)
-    hot = heat.copy()
-    hot[50:100, 50:100] = 1
+    heat = cold((300, 200))
+    planted = np.zeros((4, 4), np.float32)
+    planted[1, 1] = 1  # at rows 50 to 100; heat fades out over half a cell more
+    hot = heat_of(planted, (300, 200))
 
     one = canvas.draw(Caption("Mass", 0.7, 0.5, True), heat)
     other = canvas.draw(Caption("Pleural_Thickening", 0.8, 0.5, True), hot)
@@ -140,7 +156,7 @@ def test_pictures_of_one_image_differ_in_caption_and_heat_only() -> None:
 
     assert one.radiograph == other.radiograph == layout.radiograph
     difference = np.asarray(one.image) != np.asarray(other.image)
-    assert not difference[layout.radiograph.y + 100 :].any()
+    assert not difference[layout.radiograph.y + 125 :].any()
     assert difference[: layout.radiograph.y].any()
     np.testing.assert_array_equal(np.asarray(one.image), np.asarray(again.image))
 
@@ -151,7 +167,7 @@ def test_nothing_of_the_radiographs_metadata_is_kept() -> None:
     layout = plan((300, 200), max_size=None, font_size=24, wording=WORDING)
 
     picture = Canvas(radiograph, layout, 1.0).draw(
-        Caption("Mass", 0.7, 0.5, True), np.zeros((200, 300), np.float32)
+        Caption("Mass", 0.7, 0.5, True), cold((300, 200))
     )
 
     assert picture.image.info == {}

@@ -1,0 +1,170 @@
+"""Check the quick way through plain gray PNGs against Pillow's decoder."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from orchestrator import errors
+from orchestrator.imaging import decode
+from orchestrator.png import decode_plain
+from tests.support.images import ORIENTATION, encoded, nih_files
+
+LIMIT = 10_000_000
+SIZE = (60, 40)
+
+
+def noise() -> Image.Image:
+    gray = np.random.default_rng(0).integers(0, 256, (SIZE[1], SIZE[0]), np.uint8)
+    return Image.fromarray(gray)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = zlib.crc32(kind + data)
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+
+
+def with_chunk(file: bytes, kind: bytes, data: bytes) -> bytes:
+    """Put a chunk between a PNG's header and its data."""
+    return file[:33] + chunk(kind, data) + file[33:]
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_real_radiographs_have_the_pixels_that_pillow_decodes(number: int) -> None:
+    file = nih_files()[number]
+    with Image.open(file) as image:
+        expected = np.asarray(image)
+
+    found = decode_plain(file.read_bytes(), (1024, 1024))
+
+    assert found is not None
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("filtering", range(5))
+def test_every_filter_of_png_is_undone(filtering: int) -> None:
+    # PNG 3rd edition, 9.2; written by hand, as Pillow chooses filters by itself
+    gray = np.asarray(noise()).astype(int)
+    left = np.pad(gray, ((0, 0), (1, 0)))[:, :-1]
+    above = np.pad(gray, ((1, 0), (0, 0)))[:-1]
+    corner = np.pad(gray, ((1, 0), (1, 0)))[:-1, :-1]
+    guess = left + above - corner
+    near = [abs(guess - each) for each in (left, above, corner)]
+    paeth = np.where(
+        (near[0] <= near[1]) & (near[0] <= near[2]),
+        left,
+        np.where(near[1] <= near[2], above, corner),
+    )
+    predicted = [0 * gray, left, above, (left + above) // 2, paeth][filtering]
+    lines = np.pad((gray - predicted) % 256, ((0, 0), (1, 0)), constant_values=filtering)
+    header = struct.pack(">IIBBBBB", *SIZE, 8, 0, 0, 0, 0)
+    file = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(lines.astype(np.uint8).tobytes()))
+        + chunk(b"IEND", b"")
+    )
+
+    found = decode_plain(file, SIZE)
+
+    assert found is not None
+    np.testing.assert_array_equal(found, gray)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (b"eXIf", b"Exif"),
+        (b"tRNS", b"\0\1"),
+        (b"acTL", b"\0\0\0\2\0\0\0\0"),
+        (b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<x/>"),
+        (b"zTXt", b"Raw profile type exif\0\0"),
+        (b"prVt", b"of somebody's own"),
+    ],
+)
+def test_a_file_with_anything_that_may_change_its_pixels_is_left_to_pillow(
+    kind: bytes, data: bytes
+) -> None:
+    file = with_chunk(encoded(noise(), "PNG"), kind, data)
+
+    assert decode_plain(file, SIZE) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"), [(b"tEXt", b"Software\0a scanner"), (b"gAMA", b"\0\0\xb1\x8f")]
+)
+def test_a_file_with_harmless_extras_is_decoded(kind: bytes, data: bytes) -> None:
+    found = decode_plain(with_chunk(encoded(noise(), "PNG"), kind, data), SIZE)
+
+    assert found is not None
+    np.testing.assert_array_equal(found, np.asarray(noise()))
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "LA", "RGB", "RGBA", "I;16"])
+def test_other_kinds_of_png_are_left_to_pillow(mode: str) -> None:
+    image = noise().convert("I" if mode == "I;16" else mode)
+    buffer = io.BytesIO()
+    (image.convert("I;16") if mode == "I;16" else image).save(buffer, "PNG")
+
+    assert decode_plain(buffer.getvalue(), SIZE) is None
+
+
+def test_gray_of_fewer_bits_is_left_to_pillow() -> None:
+    header = struct.pack(">IIBBBBB", 64, 32, 4, 0, 0, 0, 0)
+    lines = (b"\0" + bytes(range(0x10, 0x30))) * 32
+    file = (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(lines))
+        + chunk(b"IEND", b"")
+    )
+
+    assert decode_plain(file, (64, 32)) is None
+    assert np.asarray(decode(file, max_pixels=LIMIT).image)[0, :4].tolist() == [17, 0, 17, 17]
+
+
+def test_an_orientation_in_a_png_is_honoured_wherever_it_stands() -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    data = exif.tobytes().removeprefix(b"Exif\0\0")
+    plain = encoded(noise(), "PNG")
+    first = with_chunk(plain, b"eXIf", data)
+    last = plain[:-12] + chunk(b"eXIf", data) + plain[-12:]
+
+    for file in (first, last):
+        upright = decode(file, max_pixels=LIMIT).image
+        np.testing.assert_array_equal(np.asarray(upright), np.rot90(np.asarray(noise()), -1))
+
+
+def test_transparency_is_laid_over_black_as_before() -> None:
+    file = encoded(Image.new("L", SIZE, 200), "PNG", transparency=200)
+
+    assert not np.asarray(decode(file, max_pixels=LIMIT).image).any()
+
+
+def test_metadata_is_dropped() -> None:
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", "name of a patient")
+
+    assert decode(encoded(noise(), "PNG", pnginfo=text), max_pixels=LIMIT).image.info == {}
+
+
+def test_damaged_files_are_refused_whichever_byte_is_wrong() -> None:
+    """Flip bytes and cut ends: there is an answer every time, and never a panic of the decoder."""
+    file = encoded(noise(), "PNG")
+    rng = np.random.default_rng(0)
+    refused = 0
+    for number in range(3000):
+        damaged = bytearray(file)
+        for position in rng.integers(8, len(file), 1 + number % 3):
+            damaged[position] ^= int(rng.integers(1, 256))
+        if number % 4 == 0:
+            del damaged[int(rng.integers(9, len(file))) :]
+        try:
+            decode(bytes(damaged), max_pixels=LIMIT)
+        except errors.RequestError:
+            refused += 1
+    assert refused > 2500

@@ -1,7 +1,10 @@
 """Draw the overlays of one view: which labels, at one scale, as files."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Semaphore
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +22,11 @@ from orchestrator.errors import ParameterError
 from orchestrator.resize import resized
 from orchestrator.study import Options, Overlay, Prediction, ShownRadiograph
 from serving.contract import NO_FINDING
+
+# Requests draw in turns, on half the processors: threads that draw at once hand Python's global lock to and fro
+# for each band of pixels, and the model server runs on the same machine. With fifteen overlays for each of
+# eight clients this gives 1.2 times the images per second (``make bench``, load).
+_DRAWING: Final = Semaphore(max(1, (os.cpu_count() or 1) // 2))
 
 
 @dataclass(frozen=True)
@@ -85,13 +93,14 @@ def draw(view: View, options: Options) -> tuple[Overlay, ...]:
         wording=Wording(labels, warnings=view.warnings),
     )
     size = (layout.radiograph.width, layout.radiograph.height)
-    canvas = Canvas(resized(view.radiograph, size), layout, view.scale)
     write = _writer(options.format)
-    return tuple(
-        _overlay(canvas, view, index, options, write)
-        for index, label in enumerate(labels)
-        if label in chosen
-    )
+    with _DRAWING:
+        canvas = Canvas(resized(view.radiograph, size), layout, view.scale)
+        return tuple(
+            _overlay(canvas, view, index, options, write)
+            for index, label in enumerate(labels)
+            if label in chosen
+        )
 
 
 def show(radiograph: Image.Image, options: Options) -> ShownRadiograph:

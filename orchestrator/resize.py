@@ -1,4 +1,7 @@
-"""Resize gray images as Pillow does, in a third of its time and within one gray level."""
+"""Resize the radiograph to be shown: as Pillow does, in a third of its time and within one gray level.
+
+The network's input is resized elsewhere, to the gray level as it was in training.
+"""
 
 from typing import Final
 

@@ -77,6 +77,10 @@ class Heat:
         warm = np.flatnonzero(seen & (is_warm[near] | is_warm[near + 1]))
         return (int(warm[0]), int(warm[-1]) + 1) if warm.size else (0, 0)
 
+    def whole(self) -> NDArray[np.float32]:
+        """Return all rows, float32 ``[H, W]`` in [0, ceiling]; all zeros where there is no positive evidence."""
+        return self.rows(0, self.size[1])
+
     def rows(self, top: int, bottom: int) -> NDArray[np.float32]:
         """Return some rows, float32 ``[bottom - top, W]`` in [0, ceiling]."""
         values = self._spread(self._cells, top, bottom)
@@ -108,31 +112,6 @@ class Heat:
                 part = values[here.start - top : here.stop - top]
                 np.matmul(self._shares[here], cells[cell : cell + 2], out=part)
         return values
-
-
-def heatmap(
-    activation_map: NDArray[np.floating],
-    *,
-    placement: Placement,
-    image_size: Size,
-    display_size: Size,
-    scale: float,
-    ceiling: float = 1.0,
-) -> NDArray[np.float32]:
-    """Return all rows of :class:`Heat`, which takes the same arguments.
-
-    Returns:
-        Heat ``[H, W]``, float32 in ``[0, ceiling]``; all zeros where there is no positive evidence.
-    """
-    heat = Heat(
-        activation_map,
-        placement=placement,
-        image_size=image_size,
-        display_size=display_size,
-        scale=scale,
-        ceiling=ceiling,
-    )
-    return heat.rows(0, display_size[1])
 
 
 @lru_cache(maxsize=64)

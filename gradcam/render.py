@@ -22,9 +22,8 @@ from gradcam.text import draw
 from gradcam.wording import Caption
 
 BACKGROUND = (0, 0, 0)
-BAND: Final = (
-    64  # rows of a radiograph drawn at a time, so that all but the result stays in the cache
-)
+# Rows of a radiograph drawn at a time, so that all but the result stays in the cache.
+BAND: Final = 64
 
 
 @dataclass(frozen=True)

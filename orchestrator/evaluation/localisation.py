@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gradcam.heatmap import heatmap
+from gradcam.heatmap import Heat
 from gradcam.placement import Placement, Size
 from orchestrator.evaluation.metrics import Floats
 
@@ -128,13 +128,13 @@ def region(activation_map: Floats, placement: Placement, image_size: Size) -> ND
     peak = float(activation_map.max())
     if peak <= 0:
         return np.zeros((GRID, GRID), np.bool_)
-    heat = heatmap(
+    heat = Heat(
         activation_map,
         placement=placement,
         image_size=image_size,
         display_size=(GRID, GRID),
         scale=peak,
-    )
+    ).whole()
     return heat >= REGION_LEVEL
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from gradcam.heatmap import Heat, heatmap
+from gradcam.heatmap import Heat
 from gradcam.placement import Placement, ResizeMode, place
 
 
@@ -15,14 +15,14 @@ def whole(
     ceiling: float = 1.0,
 ) -> NDArray[np.float32]:
     """Spread a map over a whole image."""
-    return heatmap(
+    return Heat(
         activation_map,
         placement=Placement(0, 0, *size),
         image_size=size,
         display_size=size,
         scale=scale,
         ceiling=ceiling,
-    )
+    ).whole()
 
 
 def test_cells_are_interpolated_between_their_centres() -> None:
@@ -89,13 +89,13 @@ def test_a_planted_cell_is_hot_at_its_place_on_the_image(
     planted[row, column] = 1
     placement = place(mode, image_size, (224, 224))
 
-    heat = heatmap(
+    heat = Heat(
         planted,
         placement=placement,
         image_size=image_size,
         display_size=display_size,
         scale=1.0,
-    )
+    ).whole()
 
     centre_x = placement.x + (column + 0.5) / 5 * placement.width
     centre_y = placement.y + (row + 0.5) / 3 * placement.height
@@ -122,13 +122,13 @@ def _centroid_lies_in_cell(
 
 
 def test_there_is_no_heat_outside_a_crop() -> None:
-    heat = heatmap(
+    heat = Heat(
         np.ones((2, 2), np.float32),
         placement=place("crop", (8, 4), (224, 224)),
         image_size=(8, 4),
         display_size=(8, 4),
         scale=1.0,
-    )
+    ).whole()
 
     np.testing.assert_array_equal(heat, np.tile([0, 0, 1, 1, 1, 1, 0, 0], (4, 1)))
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Page, Response, expect
 
-from gradcam.heatmap import heatmap
+from gradcam.heatmap import Heat
 from gradcam.overlay import overlay
 from gradcam.placement import Placement, place
 from gradcam.scale import WEAK
@@ -125,14 +125,14 @@ def reference(report: Any, label: str, ceiling: float) -> NDArray[np.int64]:
     """Return the picture as the service's own drawing blends it."""
     maps, shown = report["activation_maps"], report["radiograph"]
     values = np.frombuffer(base64.b64decode(maps["data"]), "<f4").reshape(maps["shape"])
-    heat = heatmap(
+    heat = Heat(
         values[maps["labels"].index(label)],
         placement=Placement(**maps["placement"]),
         image_size=(report["image"]["width"], report["image"]["height"]),
         display_size=(shown["width"], shown["height"]),
         scale=report["heatmap_scale_logits"],
         ceiling=ceiling,
-    )
+    ).whole()
     return np.asarray(overlay(picture(shown["data"]), heat)).astype(int)
 
 
@@ -267,9 +267,9 @@ def test_heatmaps_are_computed_as_the_service_computes_them(
 ) -> None:
     values = np.random.default_rng(5).normal(0, 3, (7, 7)).astype(np.float32)
     where = place(resize, image, (224, 224))
-    expected = heatmap(
+    expected = Heat(
         values, placement=where, image_size=image, display_size=shown, scale=4.0, ceiling=ceiling
-    )
+    ).whole()
     options = {
         "placement": {"x": where.x, "y": where.y, "width": where.width, "height": where.height},
         "image": {"width": image[0], "height": image[1]},

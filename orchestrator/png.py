@@ -18,6 +18,8 @@ _HARMLESS: Final = frozenset(
 )
 _WITH_ORIENTATION: Final = (b"Raw profile type ", b"XML:com.adobe.xmp")
 _SIGNATURE_LENGTH: Final = 8
+_KIND: Final = slice(24, 26)  # bit depth and colour type, in IHDR, which comes first
+_EIGHT_BITS_GRAY: Final = b"\x08\x00"
 _CHUNK_FRAME: Final = 12  # length, type and CRC
 
 
@@ -28,6 +30,8 @@ def decode_plain(file: bytes, size: tuple[int, int]) -> NDArray[np.uint8] | None
         file: Begins with PNG's signature.
         size: Width and height that its header claims.
     """
+    if file[_KIND] != _EIGHT_BITS_GRAY:
+        return None
     if not all(_is_harmless(kind, start) for kind, start in _chunks(file)):
         return None
     width, height = size

@@ -1,5 +1,6 @@
 """Turn an activation map into a heatmap that lies on the radiograph's pixels."""
 
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Final
@@ -52,30 +53,26 @@ class Heat:
             )
         if not (np.isfinite(scale) and scale > 0):
             raise ValueError(f"expected a scale above zero, in logits, got {scale}")
+        height, width = activation_map.shape
+        across = _axis(display_size[0], image_size[0], placement.x, placement.width, width)
+        self._down = _axis(display_size[1], image_size[1], placement.y, placement.height, height)
         cells = (np.maximum(activation_map, 0) / scale).astype(np.float32)
-        across, seen_across = _axis(
-            display_size[0], image_size[0], placement.x, placement.width, cells.shape[1]
-        )
-        down, seen_down = _axis(
-            display_size[1], image_size[1], placement.y, placement.height, cells.shape[0]
-        )
         # Between the centres of two cells heat is a mean of both; below the last centre both are the last.
-        self._cells = np.pad(_interpolate_columns(cells, across), ((0, 1), (0, 0)), "edge")
-        self._cells[:, ~seen_across] = 0
-        near = down.astype(np.intp)
-        share = (down - near).astype(np.float32)
-        self._shares = np.stack([1 - share, share], axis=1)
-        self._starts = np.searchsorted(near, np.arange(len(cells) + 1)).tolist()
+        self._cells = np.concatenate((cells, cells[-1:])) @ across.weights
         self._ceiling = np.float32(ceiling)
         self._is_limited = bool(cells.max() >= ceiling)
         self.size = display_size
-        self.warm = self._find_warm(near, seen_down)
+        self.warm = self._find_warm()
 
-    def _find_warm(self, near: NDArray[np.intp], seen: NDArray[np.bool_]) -> tuple[int, int]:
+    def _find_warm(self) -> tuple[int, int]:
         """Return the first row with heat, and the first below it without."""
         is_warm = self._cells.max(axis=1) > 0
-        warm = np.flatnonzero(seen & (is_warm[near] | is_warm[near + 1]))
-        return (int(warm[0]), int(warm[-1]) + 1) if warm.size else (0, 0)
+        warm = np.flatnonzero(is_warm[:-1] | is_warm[1:]).tolist()
+        if not warm:
+            return 0, 0
+        down = self._down
+        first, last = down.starts[warm[0]], down.starts[warm[-1] + 1]
+        return max(first, down.seen[0]), min(last, down.seen[1])
 
     def whole(self) -> NDArray[np.float32]:
         """Return all rows, float32 ``[H, W]`` in [0, ceiling]; all zeros where there is no positive evidence."""
@@ -106,28 +103,46 @@ class Heat:
         values = np.zeros((bottom - top, self.size[0]), np.float32)
         band = max(1, AT_ONCE // self.size[0])
         first, last = max(top, self.warm[0]), min(bottom, self.warm[1])
-        for cell, (start, end) in enumerate(pairwise(self._starts)):
+        for cell, (start, end) in enumerate(pairwise(self._down.starts)):
             for row in range(max(start, first), min(end, last), band):
                 here = np.s_[row : min(row + band, end, last)]
                 part = values[here.start - top : here.stop - top]
-                np.matmul(self._shares[here], cells[cell : cell + 2], out=part)
+                np.matmul(self._down.shares[here], cells[cell : cell + 2], out=part)
         return values
 
 
+@dataclass(frozen=True)
+class _Axis:
+    """Where the pixels of one axis lie between the centres of cells; images of one detector have it in common.
+
+    Attributes:
+        shares: Of each pixel, how much it takes of the cell before it and of the one after: float32 ``[shown, 2]``.
+        starts: The first pixel that has each cell before it, and the end.
+        seen: The first pixel that the network saw, and the first after it that it didn't.
+        weights: Of each pixel, how much it takes of every cell, nothing where it was not seen: float32
+            ``[cells, shown]``.
+    """
+
+    shares: NDArray[np.float32]
+    starts: tuple[int, ...]
+    seen: tuple[int, int]
+    weights: NDArray[np.float32]
+
+
 @lru_cache(maxsize=64)
-def _axis(
-    shown: int, pixels: int, start: int, length: int, cells: int
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return where each shown pixel lies between cell centres, and whether the network saw it."""
-    seen = ((np.arange(shown) + 0.5) * pixels / shown - start) / length  # in [0, 1] inside
-    return np.clip(seen * cells - 0.5, 0, cells - 1), (seen >= 0) & (seen <= 1)
-
-
-def _interpolate_columns(
-    cells: NDArray[np.float32], position: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """Interpolate cells ``[h, w]`` linearly at positions ``[k]`` in [0, w - 1] of each row, to ``[h, k]``."""
-    near = position.astype(np.intp)
-    share = (position - near).astype(np.float32)
-    step = np.diff(cells, axis=1, append=cells[:, -1:])
-    return cells[:, near] + step[:, near] * share
+def _axis(shown: int, pixels: int, start: int, length: int, cells: int) -> _Axis:
+    position = ((np.arange(shown) + 0.5) * pixels / shown - start) / length  # in [0, 1] inside
+    between = np.clip(position * cells - 0.5, 0, cells - 1)
+    near = between.astype(np.intp)
+    share = (between - near).astype(np.float32)
+    shares = np.stack([1 - share, share], axis=1)
+    seen = np.flatnonzero((position >= 0) & (position <= 1))
+    weights = np.zeros((cells + 1, shown), np.float32)
+    weights[near[seen], seen] = shares[seen, 0]
+    weights[near[seen] + 1, seen] = shares[seen, 1]
+    return _Axis(
+        shares,
+        tuple(np.searchsorted(near, np.arange(cells + 1)).tolist()),
+        (int(seen[0]), int(seen[-1]) + 1) if seen.size else (0, 0),
+        weights[:cells],  # the last one's share of the cell after it is 0
+    )

@@ -79,6 +79,10 @@ class TaskQueue(Queue):
 
     job_class = TaskJob
 
+    def move_dependents_to_ready(self, *_: Any, **__: Any) -> dict[str, list[str]]:
+        """Do not look for jobs that wait for this one: tasks never do."""
+        return {}
+
 
 def open_queue(client: "redis.Redis") -> TaskQueue:
     """Return the queue of tasks."""

@@ -12,6 +12,7 @@ from rq import get_current_job
 from rq.timeouts import JobTimeoutException
 
 from orchestrator.blobs.base import Blobs, upload_name
+from orchestrator.blobs.memory import RedisBlobs
 from orchestrator.errors import (
     DependencyError,
     JobTimeoutError,
@@ -19,6 +20,7 @@ from orchestrator.errors import (
     ServiceError,
     UploadExpiredError,
 )
+from orchestrator.jobs.announcer import Announcer
 from orchestrator.jobs.ledger import Ledger
 from orchestrator.jobs.results import Results
 from orchestrator.jobs.task import Task, load_options
@@ -43,6 +45,7 @@ class Workshop:
     """What a job needs; each process that runs jobs has one."""
 
     ledger: Ledger
+    announcer: Announcer
     blobs: Blobs
     results: Results
     statistics: Statistics
@@ -93,8 +96,9 @@ def run_task(task_id: str) -> str:
     except Exception:  # noqa: BLE001 - a defect must end the task, and not leave its caller waiting
         _log.exception("job failed", extra={"task_id": task_id})
         raise _ended(workshop, task, _DEFECT) from None
-    with suppress(DependencyError):  # a file; in Redis the upload went in the moment of success
-        workshop.blobs.delete(upload_name(task_id))
+    if not isinstance(workshop.blobs, RedisBlobs):  # in Redis it went in the moment of success
+        with suppress(DependencyError):
+            workshop.blobs.delete(upload_name(task_id))
     return "SUCCESS"
 
 
@@ -130,13 +134,15 @@ def _watched(workshop: Workshop, task: Task) -> Iterator[Stages]:
             yield stages
         except JobTimeoutException as err:
             raise _late(workshop) from err
+        finally:
+            workshop.announcer.end()
 
 
 def _announce(workshop: Workshop, task: Task, stages: Stages, stage: str) -> None:
     """Say what is being done; the record of a task that has begun says 'decoding' already."""
     stages.begin(stage)
     if stage != "decoding":
-        workshop.ledger.stage(task.task_id, stage)
+        workshop.announcer.begin(task.task_id, stage)
 
 
 def _keep(workshop: Workshop, task: Task, analysis: Analysis) -> int:

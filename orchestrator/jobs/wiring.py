@@ -8,6 +8,7 @@ import redis
 
 from orchestrator.blobs.create import create_blobs
 from orchestrator.jobs import keys
+from orchestrator.jobs.announcer import Announcer
 from orchestrator.jobs.batch import Batches
 from orchestrator.jobs.callbacks import Callbacks
 from orchestrator.jobs.care import Caretaker
@@ -71,8 +72,10 @@ def create_workshop(
     settings: Settings, client: "redis.Redis", telemetry: Telemetry = NO_TELEMETRY
 ) -> Workshop:
     """Return what jobs need; its channel to the model server is opened by the first job."""
+    ledger = create_ledger(settings, client)
     return Workshop(
-        ledger=create_ledger(settings, client),
+        ledger=ledger,
+        announcer=Announcer(ledger.stage),
         blobs=create_blobs(settings, client),
         results=create_results(settings, client),
         statistics=Statistics(client, settings.stats_retention_days),

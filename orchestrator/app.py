@@ -45,6 +45,7 @@ from orchestrator.routes import (
 )
 from orchestrator.services import BoundedThreads, Services, ThreadCollector
 from orchestrator.settings import Settings
+from orchestrator.stats.notes import Notes
 from orchestrator.stats.statistics import Statistics
 from orchestrator.storage.create import create_store
 from orchestrator.storage.sweeper import sweep_regularly
@@ -93,7 +94,7 @@ def create_app(settings: Settings) -> Starlette:
         client = connect(settings.redis_url)
         QueueCollector(client, QueueLimits(settings.queue_limit, settings.queue_bytes), registry)
         statistics = Statistics(client, settings.stats_retention_days)
-        registry.register(statistics.missed)
+        notes = Notes(statistics, registry)
         model = open_model(settings, settings.model_calls, telemetry)
         UpCollector(*_MODEL_UP, partial(health.available, model), registry)
         pools = {
@@ -107,6 +108,7 @@ def create_app(settings: Settings) -> Starlette:
             caretakers = create_caretakers(settings)
             for caretaker in caretakers:
                 caretaker.start()
+            notes.start()
             try:
                 yield {
                     "services": Services(
@@ -117,6 +119,7 @@ def create_app(settings: Settings) -> Starlette:
                         registry=registry,
                         telemetry=telemetry,
                         statistics=statistics,
+                        notes=notes,
                         audit=AuditReader(client) if auditor else None,
                         threads=pools["analyses"],
                         health_threads=pools["health"],
@@ -125,13 +128,14 @@ def create_app(settings: Settings) -> Starlette:
                     )
                 }
             finally:
-                background.cancel_scope.cancel()
                 model.close()
                 for caretaker in caretakers:
                     await anyio.to_thread.run_sync(caretaker.stop)
+                await anyio.to_thread.run_sync(notes.stop)
                 client.close()
                 await pool.aclose()
                 await anyio.to_thread.run_sync(telemetry.tracer.close)
+                background.cancel_scope.cancel()  # last: all that is awaited after it ends at once
 
     app = Starlette(
         routes=[

@@ -16,6 +16,7 @@ from orchestrator.errors import BusyError
 from orchestrator.jobs.desk import Desk
 from orchestrator.model_client import ModelClient
 from orchestrator.settings import Settings
+from orchestrator.stats.notes import Notes
 from orchestrator.stats.statistics import Statistics
 from orchestrator.storage.base import Store
 from orchestrator.telemetry.telemetry import Telemetry
@@ -92,6 +93,7 @@ class Services:
     registry: CollectorRegistry
     telemetry: Telemetry
     statistics: Statistics
+    notes: Notes
     audit: AuditReader | None
     threads: BoundedThreads
     health_threads: BoundedThreads

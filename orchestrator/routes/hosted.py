@@ -25,7 +25,7 @@ async def densenet_predict(request: Request) -> Response:
             hosted = host(analysis, here.store)
         tell_subject(request.scope, "analysis_id", analysis.report.analysis_id)
         here.telemetry.analysed(analysis.report)
-        here.statistics.record_or_miss(analysis.report)
+        here.notes.add(analysis.report)
         return hosted
 
     result = await here.threads.run(work)

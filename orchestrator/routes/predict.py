@@ -25,7 +25,7 @@ async def densenet_predict(request: Request) -> Response:
             analysis = analyse(upload, wanted, here.model, max_pixels=limit, progress=stages.begin)
         tell_subject(request.scope, "analysis_id", analysis.report.analysis_id)
         here.telemetry.analysed(analysis.report)
-        here.statistics.record_or_miss(analysis.report)
+        here.notes.add(analysis.report)
         return as_zip(analysis)
 
     archive = await here.threads.run(work)

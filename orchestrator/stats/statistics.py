@@ -1,31 +1,22 @@
 """Keep tallies in Redis, a hash per UTC day, and count every analysis once.
 
-One script sets a marker for the analysis and adds its numbers, both or neither; where the marker is
-there already it does nothing. So a report may be recorded as often as a job is tried.
+One script sets a marker for the analysis, or for a bundle of them, and adds its numbers, both or neither; where the
+marker is there already it does nothing. So a report may be recorded as often as a job is tried.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from time import monotonic
 from typing import Final
 
 import redis
-from prometheus_client import Counter
 
-from orchestrator.errors import RedisUnavailableError
 from orchestrator.redis_client import Script, translated
 from orchestrator.stats.periods import Period, utc_day
 from orchestrator.stats.tally import Cell, Tally, of_report
 from orchestrator.study import Report
 
-_log = logging.getLogger(__name__)
-
 # Longer than any job is tried again.
 _REMEMBERED_SECONDS: Final = 7 * 24 * 3600
-
-_SLOW_SECONDS: Final = 1.0
-_PAUSE_SECONDS: Final = 30.0
 
 # Defines count(first): ARGV[first] is the marker's key, then the day's key, the marker's TTL, the end of the day's
 # hash (Unix time), and to the end of ARGV pairs of field and increment. For scripts that count among other things.
@@ -48,22 +39,15 @@ class Statistics:
 
     Attributes:
         retention: Days that are kept, today included.
-        missed: Counts the analyses that were answered and not counted; for a registry to take up.
     """
 
     def __init__(
         self, client: "redis.Redis", retention: int, clock: Callable[[], datetime] = _now
     ) -> None:
         self.retention = retention
-        self.missed = Counter(
-            "cxr_statistics_missed",
-            "Analyses that were answered but not counted, as Redis was away.",
-            registry=None,
-        )
         self._client = client
         self._record = Script(client, f"{COUNT} return count(1)")
         self._clock = clock
-        self._paused_until = 0.0
 
     @property
     def today(self) -> date:
@@ -78,34 +62,25 @@ class Statistics:
         """
         return bool(self._record([], self.arguments(report)))
 
+    def count(self, name: str, day: date, tally: Tally) -> None:
+        """Count several analyses at once, unless something of that name was counted before.
+
+        Raises:
+            RedisUnavailableError: They could not be counted, or it can't be told.
+        """
+        self._record([], self._arguments(name, day, tally))
+
     def arguments(self, report: Report) -> list[str | int]:
         """Return what :data:`COUNT` takes for an analysis."""
-        day = self.today
+        return self._arguments(report.analysis_id, self.today, of_report(report))
+
+    def _arguments(self, name: str, day: date, tally: Tally) -> list[str | int]:
         end = datetime.combine(day + timedelta(days=self.retention), time(), UTC)
-        found: list[str | int] = [_marker(report.analysis_id), _key(day)]
+        found: list[str | int] = [_marker(name), _key(day)]
         found += [_REMEMBERED_SECONDS, int(end.timestamp())]
-        for cell, count in of_report(report).items():
-            found += [cell.dumps(), count]
+        for cell, number in tally.items():
+            found += [cell.dumps(), number]
         return found
-
-    def record_or_miss(self, report: Report) -> None:
-        """Count an analysis whose caller is waiting; if that fails, log it, and let the answer leave."""
-        begin = monotonic()
-        if begin < self._paused_until:
-            self.missed.inc()
-            return
-        try:
-            self.record(report)
-        except RedisUnavailableError as err:
-            self.missed.inc()
-            _log.warning("analysis not counted", extra={"code": err.code})
-        finally:
-            self._pause_after(monotonic() - begin)
-
-    def _pause_after(self, seconds: float) -> None:
-        """Ask no more for a while after a Redis that kept a caller waiting."""
-        if seconds > _SLOW_SECONDS:
-            self._paused_until = monotonic() + _PAUSE_SECONDS
 
     def read(self, period: Period) -> dict[date, Tally]:
         """Return the tally of every day of a period that has one.
@@ -131,8 +106,8 @@ class Statistics:
         return [day for day in days if oldest <= day <= newest]
 
 
-def _marker(analysis_id: str) -> str:
-    return f"cxr:stats:counted:{analysis_id}"
+def _marker(name: str) -> str:
+    return f"cxr:stats:counted:{name}"
 
 
 def _key(day: date) -> str:

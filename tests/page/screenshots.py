@@ -72,7 +72,7 @@ def fill_statistics(stack: Stack) -> None:
             statistics = Statistics(client, 400, at(day))
             most = 3 if day.weekday() >= 5 else 9
             for number in random.integers(0, len(found), random.integers(1, most)):
-                statistics.record_or_miss(report(found[number]))
+                statistics.record(report(found[number]))
 
 
 def at(moment: datetime) -> Callable[[], datetime]:

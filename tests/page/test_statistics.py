@@ -41,7 +41,7 @@ def counted(server: RedisServer, *probabilities: dict[str, float]) -> None:
     with connect(server.url) as client:
         statistics = Statistics(client, retention=400)
         for each in probabilities:
-            statistics.record_or_miss(report(each))
+            statistics.record(report(each))
 
 
 def answered(page: Page, path: str) -> Any:

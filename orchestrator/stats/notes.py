@@ -1,0 +1,128 @@
+"""Note analyses whose callers are waiting, and count them a second later, all together.
+
+One by one they would cost a thirtieth of a request's processor time, and its caller would wait for Redis.
+"""
+
+import logging
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from time import monotonic
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from orchestrator.errors import RedisUnavailableError
+from orchestrator.stats.statistics import Statistics
+from orchestrator.stats.tally import Cell, of_report
+from orchestrator.study import Report
+
+_log = logging.getLogger(__name__)
+
+_PERIOD_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True)
+class _Bundle:
+    """What is counted at once.
+
+    Attributes:
+        day: The day that it belongs to.
+        begun: When its first analysis was noted.
+        tally: The sum of its analyses.
+        name: Its own, so that what is tried again is counted once.
+    """
+
+    day: date
+    begun: float
+    tally: Counter[Cell] = field(default_factory=Counter)
+    name: str = field(default_factory=lambda: f"bundle:{uuid.uuid4()}")
+
+
+class Notes(Collector):
+    """Hold analyses until they are counted: for a second, or until Redis is back.
+
+    What they take in memory does not grow with their number. A process that is killed takes them with it.
+
+    Args:
+        statistics: Counts them.
+        registry: Shows how long the oldest has waited.
+    """
+
+    def __init__(self, statistics: Statistics, registry: CollectorRegistry | None = None) -> None:
+        self._statistics = statistics
+        self._noted: dict[date, _Bundle] = {}
+        self._leaving: list[_Bundle] = []
+        self._noting = threading.Lock()
+        self._counting = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="notes", daemon=True)
+        if registry is not None:
+            registry.register(self)
+
+    def add(self, report: Report) -> None:
+        """Note an analysis."""
+        tally, day = of_report(report), self._statistics.today
+        with self._noting:
+            if day not in self._noted:
+                self._noted[day] = _Bundle(day, monotonic())
+            self._noted[day].tally.update(tally)
+
+    def count(self) -> None:
+        """Count what has been noted so far.
+
+        Raises:
+            RedisUnavailableError: It can't be counted now, or it can't be told whether it was; it stays noted.
+        """
+        with self._counting:
+            self._count_leaving()  # where it failed before, these go under the names that they had
+            with self._noting:
+                self._leaving, self._noted = list(self._noted.values()), {}
+            self._count_leaving()
+
+    def start(self) -> None:
+        """Begin to count every second."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Count what is left, and end; what can't be counted now is lost."""
+        self._stopping.set()
+        self._thread.join()
+        try:
+            self.count()
+        except RedisUnavailableError as err:
+            _log.warning("analyses not counted", extra={"code": err.code})
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Show how long the oldest has waited."""
+        with self._noting:
+            begun = [bundle.begun for bundle in (*self._leaving, *self._noted.values())]
+        yield GaugeMetricFamily(
+            "cxr_statistics_delay_seconds",
+            "How long the oldest analysis that the statistics don't count yet has been waiting.",
+            monotonic() - min(begun) if begun else 0.0,
+        )
+
+    def _count_leaving(self) -> None:
+        while self._leaving:
+            bundle = self._leaving[0]
+            self._statistics.count(bundle.name, bundle.day, bundle.tally)
+            with self._noting:
+                del self._leaving[0]
+
+    def _run(self) -> None:
+        away = False
+        while not self._stopping.wait(_PERIOD_SECONDS):
+            try:
+                self.count()
+            except RedisUnavailableError as err:
+                if not away:
+                    _log.warning("analyses wait to be counted", extra={"code": err.code})
+                away = True
+            else:
+                away = False

@@ -1,0 +1,182 @@
+"""Test that noted analyses are counted in a real Valkey: all of them, once, whatever happens to it meanwhile."""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from orchestrator.errors import RedisUnavailableError
+from orchestrator.redis_client import connect
+from orchestrator.stats.notes import Notes
+from orchestrator.stats.periods import Period
+from orchestrator.stats.statistics import Statistics
+from orchestrator.stats.tally import Tally, of_report, total
+from tests.support.redis_server import RedisServer, running_redis
+from tests.support.reports import report
+
+TODAY = date(2090, 5, 10)
+EDEMA = {"Edema": 0.75, "Mass": 0.25}
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = datetime(2090, 5, 10, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with running_redis(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def statistics(valkey: RedisServer, clock: Clock) -> Iterator[Statistics]:
+    with connect(valkey.url) as client:
+        yield Statistics(client, 30, lambda: clock.now)
+
+
+def delay(registry: CollectorRegistry) -> float:
+    found = registry.get_sample_value("cxr_statistics_delay_seconds")
+    assert found is not None
+    return found
+
+
+def read(statistics: Statistics) -> dict[date, Tally]:
+    return statistics.read(Period(TODAY, TODAY + timedelta(days=1)))
+
+
+def test_what_is_noted_is_counted_at_the_next_count(statistics: Statistics) -> None:
+    registry = CollectorRegistry()
+    notes = Notes(statistics, registry)
+    assert delay(registry) == 0
+    reports = [report(EDEMA), report({"Edema": 0.5, "Nodule": 1.0}, version=2)]
+    for each in reports:
+        notes.add(each)
+    assert read(statistics) == {}
+    assert delay(registry) > 0
+    notes.count()
+    assert read(statistics) == {TODAY: total(of_report(each) for each in reports)}
+    assert delay(registry) == 0
+
+
+def test_each_analysis_belongs_to_the_day_it_was_noted_on(
+    statistics: Statistics, clock: Clock
+) -> None:
+    notes = Notes(statistics)
+    before, after = report(EDEMA), report({"Nodule": 1.0})
+    notes.add(before)
+    clock.now += timedelta(days=1)
+    notes.add(after)
+    notes.count()
+    assert read(statistics) == {
+        TODAY: of_report(before),
+        TODAY + timedelta(days=1): of_report(after),
+    }
+
+
+def test_what_is_noted_while_redis_is_away_is_counted_once_it_is_back(
+    valkey: RedisServer, statistics: Statistics
+) -> None:
+    registry = CollectorRegistry()
+    notes = Notes(statistics, registry)
+    first, second, third = report(EDEMA), report({"Nodule": 1.0}), report({"Mass": 0.5})
+    notes.add(first)
+    valkey.kill()
+    for new in (second, third):
+        with pytest.raises(RedisUnavailableError):
+            notes.count()
+        notes.add(new)
+    time.sleep(0.05)
+    assert delay(registry) >= 0.05
+    valkey.start()
+    notes.count()
+    notes.count()
+    assert read(statistics) == {TODAY: total(map(of_report, (first, second, third)))}
+
+
+def test_a_count_whose_answer_was_lost_is_not_made_twice(
+    valkey: RedisServer, statistics: Statistics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes, once = Notes(statistics), report(EDEMA)
+    count = statistics.count
+
+    def losing(*arguments: object) -> None:
+        count(*arguments)  # type: ignore[arg-type]
+        raise RedisUnavailableError("the answer was lost")
+
+    notes.add(once)
+    monkeypatch.setattr(statistics, "count", losing)
+    with pytest.raises(RedisUnavailableError):
+        notes.count()
+    monkeypatch.undo()
+    notes.count()
+    assert read(statistics) == {TODAY: of_report(once)}
+
+
+def test_many_threads_that_note_while_others_count_equal_a_recount(statistics: Statistics) -> None:
+    chance = random.Random(7)
+    labels = ("Edema", "Mass", "No Finding")
+    reports = [report({label: chance.random() for label in labels}) for _ in range(400)]
+    notes = Notes(statistics)
+    done = threading.Event()
+
+    def counting() -> None:
+        while not done.is_set():
+            notes.count()
+
+    with ThreadPoolExecutor(10) as pool:
+        counters = [pool.submit(counting) for _ in range(2)]
+        for added in [pool.submit(notes.add, each) for each in reports]:
+            added.result()
+        done.set()
+        for counter in counters:
+            counter.result()
+    notes.count()
+    assert read(statistics) == {TODAY: total(map(of_report, reports))}
+
+
+def test_they_are_counted_by_themselves_and_when_it_ends(statistics: Statistics) -> None:
+    notes, first, second = Notes(statistics), report(EDEMA), report({"Nodule": 1.0})
+    notes.start()
+    notes.add(first)
+    until = time.monotonic() + 20
+    while read(statistics) != {TODAY: of_report(first)}:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    notes.add(second)
+    notes.stop()
+    assert read(statistics) == {TODAY: total(map(of_report, (first, second)))}
+
+
+def test_what_waits_takes_no_more_memory_the_more_it_is(
+    valkey: RedisServer, statistics: Statistics
+) -> None:
+    notes = Notes(statistics)
+    valkey.kill()
+    for _ in range(50):
+        notes.add(report(EDEMA))
+        with pytest.raises(RedisUnavailableError):
+            notes.count()
+    assert len(notes._leaving) + len(notes._noted) <= 2
+
+
+def test_what_can_not_be_counted_at_the_end_is_logged(
+    valkey: RedisServer, statistics: Statistics, caplog: pytest.LogCaptureFixture
+) -> None:
+    notes = Notes(statistics)
+    notes.start()
+    valkey.kill()
+    notes.add(report(EDEMA))
+    notes.stop()
+    assert "analyses not counted" in caplog.messages

@@ -7,7 +7,7 @@ from benchmarks.service import ALL, THREE, Service, bare_rate, running_service
 
 CLIENTS = (1, 2, 4, 8, 16, 32)
 ROUNDS = 3
-REQUESTS = 150
+REQUESTS = 400
 EIGHT = 8
 HEATMAPS = {"3": THREE, "15": ALL}
 LEAST = {"3": 0.65, "15": 0.45}

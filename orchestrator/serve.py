@@ -15,6 +15,7 @@ from orchestrator.storage.create import check_data_dir, keeps_on_disk
 from orchestrator.telemetry.port import open_port
 from orchestrator.telemetry.tracing import check_tracing
 from orchestrator.thresholds import ThresholdsError, read_thresholds
+from serving.scheduling import work_in_batches
 
 
 def read_settings() -> Settings:
@@ -47,6 +48,7 @@ def serve() -> None:
         require_data_dir(settings)
     logs.configure(settings.log_level)
     keep_freed_memory()
+    work_in_batches()
     try:
         app = create_app(settings)
         open_port(settings, app.state.registry)

@@ -24,6 +24,7 @@ from orchestrator.telemetry.relay import Relay
 from orchestrator.telemetry.telemetry import Telemetry
 from orchestrator.telemetry.trace import NO_TRACER, Tracer
 from orchestrator.telemetry.tracing import open_tracer
+from serving.scheduling import work_in_batches
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ def worker() -> None:
     logs.configure(settings.log_level)
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
     logging.getLogger("rq.job").setLevel(logging.WARNING)
+    work_in_batches()
     registry = CollectorRegistry()
     relay = Relay(Metrics(registry))
     relay.start()

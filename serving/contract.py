@@ -1,7 +1,6 @@
 """Name what a servable offers: model, signatures, tensors, and the model card it carries.
 
-This is the one file that the exporter, the model server and the orchestrator share; it imports the
-standard library only.
+The exporter, the model server and the orchestrator share it; it imports the standard library only.
 """
 
 import dataclasses

@@ -12,6 +12,7 @@ import click
 
 from serving.embedded.config import ConfigError
 from serving.embedded.options import read_options
+from serving.scheduling import work_in_batches
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _PATH = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -74,6 +75,7 @@ def model_server(**flags: Any) -> None:
         options = read_options(flags)
     except ConfigError as err:
         raise click.ClickException(str(err)) from err
+    work_in_batches()
     # TensorFlow's native part reads this when it is imported. Its errors come as exceptions too.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # noqa: TID251 - written, not read
     with _quiet_stderr():

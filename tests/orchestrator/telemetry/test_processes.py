@@ -1,6 +1,8 @@
 """Figures and traces of real processes: two APIs, two workers, one Redis, one model server, one collector."""
 
 import base64
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -47,6 +49,14 @@ def eventually(value: Callable[[], float], expected: float, seconds: float = 20)
     while (found := value()) != expected:
         assert time.monotonic() < until, f"expected {expected}, got {found}"
         time.sleep(0.1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no SCHED_BATCH")
+def test_no_process_interrupts_another_when_it_wakes_up(crew: Crew) -> None:
+    services = [*(each.service for each in [*crew.apis, *crew.workers]), crew.stack.model]
+    processes = [service.running.pid for service in services]
+    processes += [horse.pid for service in services for horse in service.horses()]
+    assert {os.sched_getscheduler(process) for process in processes} == {os.SCHED_BATCH}
 
 
 def test_sums_over_all_processes_are_right(crew: Crew) -> None:

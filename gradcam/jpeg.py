@@ -8,7 +8,7 @@ thirds of the time; a single one takes what it took.
 """
 
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final, Protocol
 
@@ -36,8 +36,8 @@ class Rows(Protocol):
         """Draw some of its rows."""
         ...
 
-    def shared(self, top: int, bottom: int) -> Hashable | None:
-        """Name what some rows show: equal names mean equal pixels in all pictures; None, that they are its own."""
+    def shared(self, spans: Iterable[tuple[int, int]]) -> Sequence[Hashable | None]:
+        """Name what spans of rows show: equal names mean equal pixels in all pictures; None, that they are its own."""
         ...
 
 
@@ -51,7 +51,7 @@ class JpegWriter:
     def write(self, picture: Rows) -> bytes:
         """Return a picture as a file, without any metadata."""
         bounds = [(top, min(top + ROW, picture.height)) for top in range(0, picture.height, ROW)]
-        names = [picture.shared(top, bottom) for top, bottom in bounds]
+        names = picture.shared(bounds)
         coded = [self._known.get((number, name), b"") for number, name in enumerate(names)]
         for first, last in _runs([number for number, row in enumerate(coded) if not row]):
             pixels = picture.rows(bounds[first][0], bounds[last][1])

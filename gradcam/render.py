@@ -4,6 +4,7 @@ What pictures share (legend, notice, warnings) is drawn once, so that a further 
 than its blend.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Final
@@ -23,7 +24,7 @@ from gradcam.wording import Caption
 
 BACKGROUND = (0, 0, 0)
 # Rows of a radiograph drawn at a time, so that all but the result stays in the cache.
-BAND: Final = 64
+BAND: Final = 128
 
 
 @dataclass(frozen=True)
@@ -140,17 +141,20 @@ class Picture:
             blend(self.canvas.gray[there], levels, pixels[start - top : end - top, columns])
         return pixels
 
-    def shared(self, top: int, bottom: int) -> str | None:
-        """Name what other pictures of the canvas have in common with some rows of this one, or return None.
+    def shared(self, spans: Iterable[tuple[int, int]]) -> list[str | None]:
+        """Name what other pictures of the canvas have in common with spans of rows of this one; None if nothing.
 
         Rows without heat are the radiograph's own, and those of the legend alike for all findings, and for all
         others.
         """
-        if top < self.radiograph.y or (top < self.warm[1] and bottom > self.warm[0]):
-            return None
-        if bottom <= self.radiograph.bottom:
-            return "radiograph"
-        return "finding" if self.finding else "pale"
+        box, (warm, cold) = self.radiograph, self.warm
+        legend = "finding" if self.finding else "pale"
+        return [
+            None
+            if top < box.y or (top < cold and bottom > warm)
+            else ("radiograph" if bottom <= box.bottom else legend)
+            for top, bottom in spans
+        ]
 
 
 def _common(top: int, bottom: int, start: int, end: int) -> tuple[slice, slice]:

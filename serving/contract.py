@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, Literal, get_args
 
 MODEL_NAME: Final = "densenet"
@@ -129,7 +130,7 @@ class ModelCard:
             if value not in get_args(kind):
                 raise ContractError(f"expected {name} to be one of {get_args(kind)}, got {value!r}")
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Return the SHA-256 of the card's canonical JSON, hexadecimal."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()

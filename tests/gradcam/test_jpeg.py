@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import cv2
@@ -30,9 +31,10 @@ class Striped:
         self.drawn += range(top // ROW, -(-bottom // ROW))
         return self._pixels()[top:bottom]
 
-    def shared(self, top: int, bottom: int) -> str | None:
-        assert bottom in (top + ROW, self.height)
-        return "common" if top // ROW in self.common else None
+    def shared(self, spans: Iterable[tuple[int, int]]) -> list[str | None]:
+        found = list(spans)
+        assert found == [(top, min(top + ROW, self.height)) for top in range(0, self.height, ROW)]
+        return ["common" if top // ROW in self.common else None for top, _ in found]
 
     @property
     def whole(self) -> Image.Image:

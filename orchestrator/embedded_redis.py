@@ -9,6 +9,10 @@ from typing import Final
 # is under way and answers all the same: killed in that moment it has lost what it acknowledged.
 _FSYNC: Final = "always"
 
+# Each task adds its image and its result to the file. Made anew from 64 MB on, as by default, it would be every
+# hundred tasks, each time with all that is kept.
+_REWRITTEN_FROM: Final = "512mb"
+
 
 def is_installed() -> bool:
     """Tell whether the wheel is there."""
@@ -25,6 +29,8 @@ def server_command(folder: Path, port: int) -> Sequence[str]:
         "dir": folder.resolve(),
         "appendonly": "yes",
         "appendfsync": _FSYNC,
+        "auto-aof-rewrite-min-size": _REWRITTEN_FROM,
+        "rdbcompression": "no",  # images are compressed already, and trying it takes longer than writing them
         "save": "",
         "daemonize": "no",
         "loglevel": "warning",

@@ -110,6 +110,8 @@ def test_a_write_is_on_the_disk_and_strangers_are_kept_out(place: Place) -> None
         settings = client.config_get("append*")
         assert (settings["appendonly"], settings["appendfsync"]) == ("yes", "always")
         assert client.config_get("maxmemory*")["maxmemory-policy"] == "noeviction"
+        assert client.config_get("rdbcompression")["rdbcompression"] == "no"
+        assert client.config_get("auto-aof*")["auto-aof-rewrite-min-size"] == str(512 << 20)
         assert client.config_get("maxmemory")["maxmemory"] == str(2 << 30)
         client.set("task", "accepted")
         stranger = redis.Redis(port=place.port)

@@ -1,15 +1,18 @@
 """Measure this service beside the same model behind BentoML, behind LitServe, and in the naive shape.
 
 All are asked the same: a 1024² PNG, a report and three overlays back. Nobody is timed who answers something else.
-They run at once and are measured in turns; those whose turn it isn't are idle.
+They run at once and are measured in turns; those whose turn it isn't are stopped, as some poll while they have nothing
+to do.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
+
+import psutil
 
 from benchmarks.effort import Effort, say
 from benchmarks.figures import Figure, ratio
@@ -112,6 +115,19 @@ def _checked(name: str, module: str, service: Service, expected: Answer) -> Iter
         yield rival
 
 
+@contextmanager
+def _stopped(families: Iterable[Sequence[psutil.Process]]) -> Iterator[None]:
+    """Hold processes up until the block ends."""
+    held = [process for family in families for process in family]
+    for process in held:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in reversed(held):  # children first, as their parents watch them
+            process.resume()
+
+
 def _measure(turns: Turns, rivals: dict[str, Rival], service: Service, effort: Effort) -> None:
     """Let a lone client and eight of them post to each in turn."""
     many = effort.of(REQUESTS, 2 * EIGHT)
@@ -119,9 +135,13 @@ def _measure(turns: Turns, rivals: dict[str, Rival], service: Service, effort: E
 
     def load(name: str, clients: int, requests: int) -> Load:
         strict = name == OURS
-        found = post(ports[name], service.png, THREE, clients, requests, strict=strict)
+        with _stopped([family(other) for other in ports if other != name]):
+            found = post(ports[name], service.png, THREE, clients, requests, strict=strict)
         turns.failed[name] += found.failed
         return found
+
+    def family(name: str) -> list[psutil.Process]:
+        return list(service.processes().values()) if name == OURS else rivals[name].family
 
     def core_seconds(name: str) -> float:
         return service.core_seconds() if name == OURS else rivals[name].core_seconds()

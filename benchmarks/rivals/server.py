@@ -52,10 +52,14 @@ class Rival:
     port: int
     process: psutil.Process
 
+    @property
+    def family(self) -> list[psutil.Process]:
+        """Return its process and those that it started."""
+        return [self.process, *self.process.children(recursive=True)]
+
     def core_seconds(self) -> float:
         """Return the processor time that it and the processes it started have taken."""
-        family = [self.process, *self.process.children(recursive=True)]
-        times = [process.cpu_times() for process in family]
+        times = [process.cpu_times() for process in self.family]
         return float(sum(each.user + each.system for each in times))
 
 

@@ -41,7 +41,7 @@ fix: $(VENV)/.dev ## format, and mend what the linter can mend
 
 torch: $(VENV)/torch/.installed ## install PyTorch, for one test of the weight importer
 
-bench: $(VENV)/.dev ## measure beside others, check the bounds, write docs/performance.md (40 minutes)
+bench: $(VENV)/.dev ## measure beside others, check the bounds, write docs/performance.md (half an hour)
 	$(BIN)/python -m benchmarks
 
 soak: $(VENV)/.dev ## kill at random under load, and see that nothing is lost (SECONDS, SEED)

@@ -25,6 +25,9 @@ from orchestrator.study import Report
 _log = logging.getLogger(__name__)
 
 _PERIOD_SECONDS: Final = 1.0
+# Who finds another counting waits this long: where Redis hangs, that one waits for it, and nobody behind it need.
+_PATIENCE_SECONDS: Final = 2.0
+_RETRY_AFTER: Final = 5
 
 
 @dataclass(frozen=True)
@@ -79,11 +82,17 @@ class Notes(Collector):
         Raises:
             RedisUnavailableError: It can't be counted now, or it can't be told whether it was; it stays noted.
         """
-        with self._counting:
+        if not self._counting.acquire(timeout=_PATIENCE_SECONDS):
+            raise RedisUnavailableError(
+                "Redis has not answered for seconds; try again later", retry_after=_RETRY_AFTER
+            )
+        try:
             self._count_leaving()  # where it failed before, these go under the names that they had
             with self._noting:
                 self._leaving, self._noted = list(self._noted.values()), {}
             self._count_leaving()
+        finally:
+            self._counting.release()
 
     def start(self) -> None:
         """Begin to count every second."""

@@ -180,3 +180,28 @@ def test_what_can_not_be_counted_at_the_end_is_logged(
     notes.add(report(EDEMA))
     notes.stop()
     assert "analyses not counted" in caplog.messages
+
+
+def test_nobody_waits_long_behind_a_count_that_hangs(
+    statistics: Statistics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.stats.notes._PATIENCE_SECONDS", 0.1)
+    notes, once = Notes(statistics), report(EDEMA)
+    hangs, goes_on = threading.Event(), threading.Event()
+    count = statistics.count
+
+    def hanging(*arguments: object) -> None:
+        hangs.set()
+        assert goes_on.wait(20)
+        count(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(statistics, "count", hanging)
+    notes.add(once)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(notes.count)
+        assert hangs.wait(20)
+        with pytest.raises(RedisUnavailableError, match="not answered"):
+            notes.count()
+        goes_on.set()
+        first.result()
+    assert read(statistics) == {TODAY: of_report(once)}

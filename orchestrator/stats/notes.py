@@ -133,5 +133,7 @@ class Notes(Collector):
                 if not away:
                     _log.warning("analyses wait to be counted", extra={"code": err.code})
                 away = True
+            except Exception:  # noqa: BLE001 - this loop is the outermost of its thread
+                _log.exception("analyses not counted")
             else:
                 away = False

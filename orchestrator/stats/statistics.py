@@ -17,6 +17,8 @@ from orchestrator.study import Report
 
 # Longer than any job is tried again.
 _REMEMBERED_SECONDS: Final = 7 * 24 * 3600
+# Tried again every second; an outage that begins while it is counted should end before this.
+_BUNDLE_REMEMBERED_SECONDS: Final = 24 * 3600
 
 # Defines count(first): ARGV[first] is the marker's key, then the day's key, the marker's TTL, the end of the day's
 # hash (Unix time), and to the end of ARGV pairs of field and increment. For scripts that count among other things.
@@ -68,16 +70,17 @@ class Statistics:
         Raises:
             RedisUnavailableError: They could not be counted, or it can't be told.
         """
-        self._record([], self._arguments(name, day, tally))
+        self._record([], self._arguments(name, day, tally, _BUNDLE_REMEMBERED_SECONDS))
 
     def arguments(self, report: Report) -> list[str | int]:
         """Return what :data:`COUNT` takes for an analysis."""
-        return self._arguments(report.analysis_id, self.today, of_report(report))
+        tally = of_report(report)
+        return self._arguments(report.analysis_id, self.today, tally, _REMEMBERED_SECONDS)
 
-    def _arguments(self, name: str, day: date, tally: Tally) -> list[str | int]:
+    def _arguments(self, name: str, day: date, tally: Tally, remembered: int) -> list[str | int]:
         end = datetime.combine(day + timedelta(days=self.retention), time(), UTC)
         found: list[str | int] = [_marker(name), _key(day)]
-        found += [_REMEMBERED_SECONDS, int(end.timestamp())]
+        found += [remembered, int(end.timestamp())]
         for cell, number in tally.items():
             found += [cell.dumps(), number]
         return found

@@ -70,6 +70,16 @@ def test_what_is_noted_is_counted_at_the_next_count(statistics: Statistics) -> N
     assert delay(registry) == 0
 
 
+def test_everything_in_redis_ends_by_itself(valkey: RedisServer, statistics: Statistics) -> None:
+    notes = Notes(statistics)
+    notes.add(report(EDEMA))
+    notes.count()
+    with connect(valkey.url) as client:
+        keys = list(client.scan_iter("*"))
+        assert len(keys) == 2
+        assert all(client.ttl(key) > 0 for key in keys)
+
+
 def test_each_analysis_belongs_to_the_day_it_was_noted_on(
     statistics: Statistics, clock: Clock
 ) -> None:

@@ -19,7 +19,7 @@ from tests.orchestrator.test_model_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.images import gradient, png
 from tests.support.model_server import free_port
-from tests.support.redis_server import running_redis
+from tests.support.redis_server import RedisServer, running_redis
 
 SOUND = png(gradient(64, 64))
 ENCODED = base64.b64encode(SOUND).decode()
@@ -30,9 +30,14 @@ MASS = {"label": "Mass", "mean_probability": 0.125}
 
 
 @pytest.fixture
-def api(tmp_path: Path) -> Iterator[httpx.Client]:
+def redis(tmp_path: Path) -> Iterator[RedisServer]:
+    with running_redis(tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.fixture
+def api(tmp_path: Path, redis: RedisServer) -> Iterator[httpx.Client]:
     with (
-        running_redis(tmp_path / "redis") as redis,
         serving(FakeServer()) as port,
         running_api(
             tmp_path / "log", MODEL_SERVER=f"127.0.0.1:{port}", REDIS_URL=redis.url
@@ -177,24 +182,21 @@ def test_without_redis_analyses_are_answered_and_statistics_are_not(
         assert int(response.headers["retry-after"]) > 0
 
 
-def test_what_was_answered_without_redis_is_counted_once_it_is_back(tmp_path: Path) -> None:
-    with (
-        running_redis(tmp_path / "redis") as redis,
-        serving(FakeServer()) as port,
-        running_api(
-            tmp_path / "log", MODEL_SERVER=f"127.0.0.1:{port}", REDIS_URL=redis.url
-        ) as client,
-    ):
-        redis.kill()
-        for _ in range(3):
-            assert client.post("/densenet_predict", files={"file": SOUND}).status_code == 200
-        redis.start()
-        assert figures(client, "summary")["analyses"] == 3
-        assert delay(client) == 0
+def test_what_was_answered_without_redis_is_counted_once_it_is_back(
+    api: httpx.Client, redis: RedisServer
+) -> None:
+    redis.kill()
+    for _ in range(3):
+        assert api.post("/densenet_predict", files={"file": SOUND}).status_code == 200
+    redis.start()
+    assert figures(api, "summary")["analyses"] == 3
+    assert delay(api) == 0
 
 
-def test_what_was_answered_is_counted_though_the_api_is_stopped_at_once(tmp_path: Path) -> None:
-    with running_redis(tmp_path / "redis") as redis, serving(FakeServer()) as port:
+def test_what_was_answered_is_counted_though_the_api_is_stopped_at_once(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    with serving(FakeServer()) as port:
         settings = {"MODEL_SERVER": f"127.0.0.1:{port}", "REDIS_URL": redis.url}
         with running_api(tmp_path / "first", **settings) as client:
             assert client.post("/densenet_predict", files={"file": SOUND}).status_code == 200

@@ -1,18 +1,11 @@
 """Look after tasks in the background: due retries, orphans, webhooks, old files."""
 
-import logging
-import threading
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import redis
 
-from orchestrator.errors import ServiceError
+from orchestrator.periodic import PERIOD_SECONDS, PeriodicThread
 from orchestrator.redis_client import translated
-
-_log = logging.getLogger(__name__)
-
-_PERIOD_SECONDS: Final = 1.0
 
 
 class Caretaker:
@@ -32,8 +25,7 @@ class Caretaker:
         self._client = client
         self._key = key
         self._chores = chores
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="caretaker", daemon=True)
+        self._thread = PeriodicThread("caretaker", self._tick)
 
     def start(self) -> None:
         """Begin."""
@@ -41,26 +33,11 @@ class Caretaker:
 
     def stop(self) -> None:
         """End, and wait for it."""
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        away = False
-        while not self._stopping.wait(_PERIOD_SECONDS):
-            try:
-                self._tick()
-            except ServiceError as err:
-                if not away:
-                    _log.warning("caretaker waits", extra={"error": err.code})
-                away = True
-            except Exception:  # noqa: BLE001 - this loop is the outermost of its thread
-                _log.exception("caretaker failed")
-            else:
-                away = False
+        self._thread.stop()
 
     def _tick(self) -> None:
         with translated():
-            mine = self._client.set(self._key, b"1", nx=True, px=int(900 * _PERIOD_SECONDS))
+            mine = self._client.set(self._key, b"1", nx=True, px=int(900 * PERIOD_SECONDS))
         if mine:
             for chore in self._chores:
                 chore()

@@ -18,13 +18,13 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from orchestrator.errors import RedisUnavailableError
+from orchestrator.periodic import PeriodicThread
 from orchestrator.stats.statistics import Statistics
 from orchestrator.stats.tally import Cell, of_report
 from orchestrator.study import Report
 
 _log = logging.getLogger(__name__)
 
-_PERIOD_SECONDS: Final = 1.0
 # Who finds another counting waits this long: where Redis hangs, that one waits for it, and nobody behind it need.
 _PATIENCE_SECONDS: Final = 2.0
 _RETRY_AFTER: Final = 5
@@ -63,8 +63,7 @@ class Notes(Collector):
         self._leaving: list[_Bundle] = []
         self._noting = threading.Lock()
         self._counting = threading.Lock()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="notes", daemon=True)
+        self._thread = PeriodicThread("statistics", self.count)
         if registry is not None:
             registry.register(self)
 
@@ -100,12 +99,11 @@ class Notes(Collector):
 
     def stop(self) -> None:
         """Count what is left, and end; what can't be counted now is lost."""
-        self._stopping.set()
-        self._thread.join()
+        self._thread.stop()
         try:
             self.count()
         except RedisUnavailableError as err:
-            _log.warning("analyses not counted", extra={"code": err.code})
+            _log.warning("analyses not counted", extra={"error": err.code})
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Show how long the oldest has waited."""
@@ -123,17 +121,3 @@ class Notes(Collector):
             self._statistics.count(bundle.name, bundle.day, bundle.tally)
             with self._noting:
                 del self._leaving[0]
-
-    def _run(self) -> None:
-        away = False
-        while not self._stopping.wait(_PERIOD_SECONDS):
-            try:
-                self.count()
-            except RedisUnavailableError as err:
-                if not away:
-                    _log.warning("analyses wait to be counted", extra={"code": err.code})
-                away = True
-            except Exception:  # noqa: BLE001 - this loop is the outermost of its thread
-                _log.exception("analyses not counted")
-            else:
-                away = False

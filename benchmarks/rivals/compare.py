@@ -7,7 +7,7 @@ to do.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -18,7 +18,7 @@ from benchmarks.effort import Effort, say
 from benchmarks.figures import Figure, ratio
 from benchmarks.posting import Load, post
 from benchmarks.rivals.environment import RivalError
-from benchmarks.rivals.server import Answer, Rival, ask, running_rival
+from benchmarks.rivals.server import Answer, Rival, ask, running_rival, running_unserved
 from benchmarks.service import THREE, Service, running_service
 
 OURS: Final = "this service"
@@ -28,6 +28,10 @@ NAIVE: Final = "naive shape"
 BETTER: Final = (
     "this service / the better of BentoML and LitServe, images per second with 8 clients"
 )
+UNSERVED: Final = "the same work without a server"
+MOST: Final = f"{UNSERVED} / the better of BentoML and LitServe, images per second"
+CORES: Final = 2
+BATCHES: Final = (1, 2, 4, 8)  # which is best differs from processor to processor
 ROUNDS: Final = 3
 REQUESTS: Final = 120
 ALONE: Final = 15
@@ -47,6 +51,7 @@ class Turns:
         rates: Images per second of eight clients.
         cores: Milliseconds of a core that each of these took.
         failed: How many requests were answered with an error; they don't count as answered.
+        unserved: Images per second of the same work without a server, with the best size of batches.
         missing: Why somebody was not measured.
     """
 
@@ -54,6 +59,7 @@ class Turns:
     rates: dict[str, list[float]] = field(default_factory=dict)
     cores: dict[str, list[float]] = field(default_factory=dict)
     failed: Counter[str] = field(default_factory=Counter)
+    unserved: list[float] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
 
 
@@ -70,7 +76,10 @@ def measure(effort: Effort) -> list[Figure]:
             except RivalError as err:
                 turns.missing[name] = str(err)
                 say(f"{name}: {err}")
-        _measure(turns, rivals, service, effort)
+        unserved = None
+        if "LitServe" in rivals:  # whose environment it runs in
+            unserved = stack.enter_context(running_unserved(service.png, CORES))
+        _measure(turns, rivals, service, unserved, effort)
     return figures(turns)
 
 
@@ -84,6 +93,7 @@ def figures(turns: Turns) -> list[Figure]:
         note = f"{failed} requests of all were answered with an error" if failed else ""
         figure = Figure.of(f"images per second with 8 clients, {name}", values, "/s")
         found.append(replace(figure, note=note))
+    found += _unserved(turns)
     for name, values in turns.cores.items():
         found.append(Figure.of(f"core time of a request with 8 clients, {name}", values, "ms"))
     return found
@@ -128,7 +138,13 @@ def _stopped(families: Iterable[Sequence[psutil.Process]]) -> Iterator[None]:
             process.resume()
 
 
-def _measure(turns: Turns, rivals: dict[str, Rival], service: Service, effort: Effort) -> None:
+def _measure(
+    turns: Turns,
+    rivals: dict[str, Rival],
+    service: Service,
+    unserved: Callable[[int, int], float] | None,
+    effort: Effort,
+) -> None:
     """Let a lone client and eight of them post to each in turn."""
     many = effort.of(REQUESTS, 2 * EIGHT)
     ports = {OURS: service.port} | {name: rival.port for name, rival in rivals.items()}
@@ -158,6 +174,9 @@ def _measure(turns: Turns, rivals: dict[str, Rival], service: Service, effort: E
             turns.rates.setdefault(name, []).append(load(name, EIGHT, many).rate)
             spent = 1000 * (core_seconds(name) - before) / many
             turns.cores.setdefault(name, []).append(spent)
+        if unserved is not None:
+            with _stopped(family(name) for name in ports):
+                turns.unserved.append(max(unserved(many, size) for size in BATCHES))
 
 
 def _naive(turns: Turns) -> Figure:
@@ -171,5 +190,16 @@ def _frameworks(turns: Turns) -> Figure:
     absent = [turns.missing[each] for each in FRAMEWORKS if each in turns.missing]
     if absent:
         return Figure(BETTER, math.nan, least=FRAMEWORK_LEAST, note="; ".join(absent))
-    better = [max(both) for both in zip(*(turns.rates[each] for each in FRAMEWORKS), strict=True)]
-    return ratio(BETTER, turns.rates[OURS], better, least=FRAMEWORK_LEAST)
+    return ratio(BETTER, turns.rates[OURS], _better(turns), least=FRAMEWORK_LEAST)
+
+
+def _better(turns: Turns) -> list[float]:
+    return [max(both) for both in zip(*(turns.rates[each] for each in FRAMEWORKS), strict=True)]
+
+
+def _unserved(turns: Turns) -> Iterator[Figure]:
+    """Say what could be reached at all."""
+    if not turns.unserved or any(each in turns.missing for each in FRAMEWORKS):
+        return
+    yield ratio(MOST, turns.unserved, _better(turns))
+    yield Figure.of(f"images per second, {UNSERVED}", turns.unserved, "/s")

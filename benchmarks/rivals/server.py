@@ -9,8 +9,8 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -95,6 +95,54 @@ def running_rival(name: str) -> Iterator[Rival]:
             yield Rival(port, psutil.Process(process.pid))
         finally:
             _end(process)
+
+
+@contextmanager
+def running_unserved(file: Path, processes: int) -> Iterator[Callable[[int, int], float]]:
+    """Run the work without a server, in as many processes.
+
+    Yields:
+        A function that does some images, in batches of some size, and returns images per second.
+
+    Raises:
+        RivalError: It can't be installed, or doesn't run.
+    """
+    python = interpreter("litserve")
+    model = str(exported("float32") / "1")
+    command = [str(python), "-m", "benchmarks.rivals.unserved", model, str(file), THREE]
+    with tempfile.TemporaryFile() as log, ExitStack() as stack:
+        started = []
+        for _ in range(processes):
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+            started.append(stack.enter_context(process))
+            stack.callback(process.terminate)
+
+        def expect(word: str) -> None:
+            for process in started:
+                assert process.stdout is not None
+                if process.stdout.readline().strip() != word:
+                    log.seek(0)
+                    raise RivalError(f"the work without a server ended: {log.read()[-2000:]!r}")
+
+        def rate(images: int, size: int) -> float:
+            each = max(1, images // processes // size) * size
+            begin = time.perf_counter()
+            for process in started:
+                assert process.stdin is not None
+                process.stdin.write(f"{each} {size}\n")
+                process.stdin.flush()
+            expect("done")
+            return processes * each / (time.perf_counter() - begin)
+
+        expect("ready")
+        yield rate
 
 
 def ask(port: int, upload: bytes, heatmaps: str = THREE, timeout: float = 60) -> Answer:

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.__main__ import PARTS, ROOT, in_order, main
 from benchmarks.figures import Figure
-from benchmarks.machine import Machine, describe, pinned
+from benchmarks.machine import Machine, describe, pinned, processor
 from benchmarks.page import BEGIN, END, PAGE, PLOT, insert, tables
 from benchmarks.picture import PANELS, STAGES, draw
 from benchmarks.results import RESULTS, Part, merge, missed, read
@@ -148,6 +148,24 @@ def test_versions_are_read_off_pinned_requirements() -> None:
     with pytest.raises(LookupError, match="make lock"):
         pinned(lines, "bentoml")
     assert describe().cores >= 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "vectors"),
+    [
+        ("fma avx avx2", "AVX2"),
+        ("avx2 avx512f avx512_bf16", "AVX-512 with bfloat16"),
+        ("avx2 avx512f avx512bw", "AVX-512"),
+    ],
+)
+def test_a_processor_is_told_from_others_of_its_name_by_its_vectors(
+    tmp_path: Path, flags: str, vectors: str
+) -> None:
+    core = f"processor\t: 0\nmodel name\t: AMD EPYC\nflags\t\t: fpu {flags}\n"
+    file = tmp_path / "cpuinfo"
+    file.write_text(f"{core}\n{core}\n")
+
+    assert processor(file) == f"AMD EPYC, {vectors}"
 
 
 def test_the_page_and_the_plot_show_what_was_kept() -> None:

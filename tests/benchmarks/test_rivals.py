@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.rivals.compare import BETTER, OURS, Turns, check, figures
+from benchmarks.rivals.compare import BETTER, MOST, OURS, Turns, check, figures
 from benchmarks.rivals.environment import RivalError
 from benchmarks.rivals.server import Answer
 
@@ -43,6 +43,14 @@ def test_ratios_by_hand() -> None:
     assert frameworks.name == BETTER
     assert (frameworks.low, frameworks.high) == (1.25, 1.5)
     assert frameworks.holds
+
+
+def test_what_could_be_reached_stands_beside_what_was() -> None:
+    found = {each.name: each for each in figures(Turns(SECONDS, RATES, unserved=[24.0, 22.0]))}
+
+    most = found[MOST]
+    assert (most.low, most.high) == (1.1, 1.5)  # to the better one of each round
+    assert most.limit == ""
 
 
 def test_a_rival_that_is_missing_lets_its_ratio_fall_short_and_says_why() -> None:

@@ -97,14 +97,16 @@ class Service:
 
 
 @contextmanager
-def running_service(precision: str = "float32", workers: int = 0) -> Iterator[Service]:
-    """Start everything on an untrained DenseNet121."""
+def running_service(
+    precision: str = "float32", workers: int = 0, **settings: str
+) -> Iterator[Service]:
+    """Start everything on an untrained DenseNet121, with further settings if there are any."""
     model = exported(precision)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         begin = time.perf_counter()
         with running_stack(
-            folder / "stack", model, workers, MODEL_FLAGS, LOG_LEVEL="warning"
+            folder / "stack", model, workers, MODEL_FLAGS, **{"LOG_LEVEL": "warning", **settings}
         ) as stack:
             yield Service(stack, folder, time.perf_counter() - begin)
 

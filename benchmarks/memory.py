@@ -15,7 +15,6 @@ CLIENTS = 8
 WORKERS = 2
 BURST = 100
 LABELS = "Mass"
-AUDITED = "1000"  # entries of the audit trail, the least: what it keeps by default is meant to grow
 GROWTH_BOUND = 1.05
 READINGS = 5
 
@@ -23,7 +22,7 @@ READINGS = 5
 def measure(effort: Effort) -> list[Figure]:
     """Post small radiographs with one overlay each, most of a request's paths at a tenth of its work."""
     first, last = effort.of(FIRST, 20), effort.of(LAST, 40)
-    with running_service(workers=WORKERS, AUDIT_ENTRIES=AUDITED) as service:
+    with running_service(workers=WORKERS) as service:
         say(f"{last} requests")
         service.post(service.small, LABELS, CLIENTS, first)
         before = held(service)

@@ -97,16 +97,14 @@ class Service:
 
 
 @contextmanager
-def running_service(
-    precision: str = "float32", workers: int = 0, **settings: str
-) -> Iterator[Service]:
-    """Start everything on an untrained DenseNet121, with further settings if there are any."""
+def running_service(precision: str = "float32", workers: int = 0) -> Iterator[Service]:
+    """Start everything on an untrained DenseNet121."""
     model = exported(precision)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         begin = time.perf_counter()
         with running_stack(
-            folder / "stack", model, workers, MODEL_FLAGS, **{"LOG_LEVEL": "warning", **settings}
+            folder / "stack", model, workers, MODEL_FLAGS, LOG_LEVEL="warning"
         ) as stack:
             yield Service(stack, folder, time.perf_counter() - begin)
 

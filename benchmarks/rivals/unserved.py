@@ -1,8 +1,8 @@
 """Do the work of requests without a server: ``python -m benchmarks.rivals.unserved SERVABLE FILE HEATMAPS``.
 
-The same decoding, network, drawing and packing, but no HTTP, nobody who waits, and batches that are always full. No
-server of this network answers more than one such process for each core, so it tells what ratio to a rival could
-be reached at all.
+The same decoding, network, drawing and packing, but no HTTP, nobody who waits, and batches that are always full. One
+such process for each core estimates the most that a server of this network could answer, and so what ratio to a rival
+could be reached.
 """
 
 import sys

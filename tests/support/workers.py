@@ -58,15 +58,33 @@ class Service:
         return found
 
     def kill(self) -> None:
-        """Kill it with its children, as the kernel does when memory runs out."""
-        for process in [*self.horses(), psutil.Process(self.running.pid)]:
+        """Kill it with its children, as the kernel does when memory runs out, and see all of them dead.
+
+        A work-horse that is still dying holds its worker's connections open, and Redis would go on to
+        give tasks to them.
+        """
+        horses = self.horses()
+        for process in [*horses, psutil.Process(self.running.pid)]:
             process.kill()
         self.running.wait(20)
+        until = time.monotonic() + 20
+        while any(_lives(horse) for horse in horses):
+            assert time.monotonic() < until, "a work-horse outlives SIGKILL"
+            time.sleep(0.005)
 
     def stop(self, seconds: float = 30) -> int:
         """Ask it to end, and return its status."""
         self.running.send_signal(signal.SIGTERM)
         return self.running.wait(seconds)
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Tell whether a process still holds its files, which all of its threads share."""
+    try:
+        dead = process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
+        return process.is_running() and not dead
+    except psutil.NoSuchProcess:
+        return False
 
 
 @dataclass

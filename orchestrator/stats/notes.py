@@ -3,6 +3,7 @@
 One by one they would cost a thirtieth of a request's processor time, and its caller would wait for Redis.
 """
 
+import itertools
 import logging
 import threading
 import uuid
@@ -35,16 +36,16 @@ class _Bundle:
     """What is counted at once.
 
     Attributes:
+        number: Its own, so that what is tried again is counted once; the later, the larger.
         day: The day that it belongs to.
         begun: When its first analysis was noted.
         tally: The sum of its analyses.
-        name: Its own, so that what is tried again is counted once.
     """
 
+    number: int
     day: date
     begun: float
     tally: Counter[Cell] = field(default_factory=Counter)
-    name: str = field(default_factory=lambda: f"bundle:{uuid.uuid4()}")
 
 
 class Notes(Collector):
@@ -59,6 +60,8 @@ class Notes(Collector):
 
     def __init__(self, statistics: Statistics, registry: CollectorRegistry | None = None) -> None:
         self._statistics = statistics
+        self._source = f"notes:{uuid.uuid4()}"
+        self._numbers = itertools.count(1)
         self._noted: dict[date, _Bundle] = {}
         self._leaving: list[_Bundle] = []
         self._noting = threading.Lock()
@@ -72,7 +75,7 @@ class Notes(Collector):
         tally, day = of_report(report), self._statistics.today
         with self._noting:
             if day not in self._noted:
-                self._noted[day] = _Bundle(day, monotonic())
+                self._noted[day] = _Bundle(next(self._numbers), day, monotonic())
             self._noted[day].tally.update(tally)
 
     def count(self) -> None:
@@ -86,7 +89,7 @@ class Notes(Collector):
                 "Redis has not answered for seconds; try again later", retry_after=_RETRY_AFTER
             )
         try:
-            self._count_leaving()  # where it failed before, these go under the names that they had
+            self._count_leaving()  # where it failed before, these go under the numbers that they had
             with self._noting:
                 self._leaving, self._noted = list(self._noted.values()), {}
             self._count_leaving()
@@ -118,6 +121,6 @@ class Notes(Collector):
     def _count_leaving(self) -> None:
         while self._leaving:
             bundle = self._leaving[0]
-            self._statistics.count(bundle.name, bundle.day, bundle.tally)
+            self._statistics.count(self._source, bundle.number, bundle.day, bundle.tally)
             with self._noting:
                 del self._leaving[0]

@@ -1,7 +1,8 @@
 """Keep tallies in Redis, a hash per UTC day, and count every analysis once.
 
-One script sets a marker for the analysis, or for a bundle of them, and adds its numbers, both or neither; where the
-marker is there already it does nothing. So a report may be recorded as often as a job is tried.
+One script marks the analysis as counted and adds its numbers, both or neither; where it is marked already it does
+nothing. So a report may be recorded as often as a job is tried. Bundles of analyses are numbered by who makes them, and
+the number of the last that was counted is marked: what this takes does not grow with how many there are.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,19 +18,32 @@ from orchestrator.study import Report
 
 # Longer than any job is tried again.
 _REMEMBERED_SECONDS: Final = 7 * 24 * 3600
-# Tried again every second; an outage that begins while it is counted should end before this.
+# Tried again every second; an outage that begins while one is counted should end before this.
 _BUNDLE_REMEMBERED_SECONDS: Final = 24 * 3600
 
 # Defines count(first): ARGV[first] is the marker's key, then the day's key, the marker's TTL, the end of the day's
 # hash (Unix time), and to the end of ARGV pairs of field and increment. For scripts that count among other things.
 COUNT: Final = """
-local function count(first)
-  if not redis.call('SET', ARGV[first], '', 'NX', 'EX', ARGV[first + 2]) then return 0 end
+local function add(first)
   for i = first + 4, #ARGV, 2 do redis.call('HINCRBY', ARGV[first + 1], ARGV[i], ARGV[i + 1]) end
   redis.call('EXPIREAT', ARGV[first + 1], ARGV[first + 3])
   return 1
 end
+local function count(first)
+  if not redis.call('SET', ARGV[first], '', 'NX', 'EX', ARGV[first + 2]) then return 0 end
+  return add(first)
+end
 """
+
+# ARGV: the bundle's number, then as above.
+_COUNT_BUNDLE: Final = (
+    COUNT
+    + """
+if tonumber(redis.call('GET', ARGV[2]) or '0') >= tonumber(ARGV[1]) then return 0 end
+redis.call('SET', ARGV[2], ARGV[1], 'EX', ARGV[4])
+return add(2)
+"""
+)
 
 
 def _now() -> datetime:
@@ -49,6 +63,7 @@ class Statistics:
         self.retention = retention
         self._client = client
         self._record = Script(client, f"{COUNT} return count(1)")
+        self._count_bundle = Script(client, _COUNT_BUNDLE)
         self._clock = clock
 
     @property
@@ -64,13 +79,20 @@ class Statistics:
         """
         return bool(self._record([], self.arguments(report)))
 
-    def count(self, name: str, day: date, tally: Tally) -> None:
-        """Count several analyses at once, unless something of that name was counted before.
+    def count(self, source: str, number: int, day: date, tally: Tally) -> bool:
+        """Count a bundle of analyses unless it or a later one was counted before; return whether it was.
+
+        Args:
+            source: Who makes bundles, and has them counted in the order of their numbers.
+            number: The bundle's, from 1.
+            day: The day that its analyses belong to.
+            tally: Their sum.
 
         Raises:
             RedisUnavailableError: They could not be counted, or it can't be told.
         """
-        self._record([], self._arguments(name, day, tally, _BUNDLE_REMEMBERED_SECONDS))
+        arguments = self._arguments(source, day, tally, _BUNDLE_REMEMBERED_SECONDS)
+        return bool(self._count_bundle([], [number, *arguments]))
 
     def arguments(self, report: Report) -> list[str | int]:
         """Return what :data:`COUNT` takes for an analysis."""

@@ -80,6 +80,19 @@ def test_everything_in_redis_ends_by_itself(valkey: RedisServer, statistics: Sta
         assert all(client.ttl(key) > 0 for key in keys)
 
 
+def test_redis_holds_no_more_the_oftener_it_is_counted(
+    valkey: RedisServer, statistics: Statistics
+) -> None:
+    notes = [Notes(statistics) for _ in range(2)]
+    for _ in range(20):
+        for each in notes:
+            each.add(report(EDEMA))
+            each.count()
+    with connect(valkey.url) as client:
+        assert client.dbsize() == 3
+    assert read(statistics) == {TODAY: total([of_report(report(EDEMA))] * 40)}
+
+
 def test_each_analysis_belongs_to_the_day_it_was_noted_on(
     statistics: Statistics, clock: Clock
 ) -> None:
@@ -132,6 +145,14 @@ def test_a_count_whose_answer_was_lost_is_not_made_twice(
     monkeypatch.undo()
     notes.count()
     assert read(statistics) == {TODAY: of_report(once)}
+
+
+def test_a_bundle_counts_once_whenever_it_comes_again(statistics: Statistics) -> None:
+    tally = of_report(report(EDEMA))
+    tried = [statistics.count("notes:a", number, TODAY, tally) for number in (1, 1, 2, 1, 10, 9)]
+    assert tried == [True, False, True, False, True, False]
+    assert statistics.count("notes:b", 1, TODAY, tally)
+    assert read(statistics) == {TODAY: total([tally] * 4)}
 
 
 def test_many_threads_that_note_while_others_count_equal_a_recount(statistics: Statistics) -> None:

@@ -5,6 +5,7 @@ import io
 import json
 import socket
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,51 @@ def test_the_trail_is_read_page_by_page_as_json_or_csv(api: httpx.Client) -> Non
     for wrong in ({"after": NAME}, {"count": "0"}, {"format": "pdf"}, {"caller": "a"}):
         answer = api.get("/audit", params=wrong, headers=bearer(ADMIN))
         assert answer.json()["code"] == "invalid_parameter"
+
+
+def appended(redis: RedisServer, entries: list[dict[str, str]]) -> None:
+    async def append() -> None:
+        pool = connect_async(redis.url)
+        writer = AuditWriter(pool, Retention(60, 10_000))
+        for entry in entries:
+            await writer.append(entry)
+        await pool.aclose()
+
+    anyio.run(append)
+
+
+def test_identifiers_are_answered_as_they_came_and_kept_in_few_bytes(redis: RedisServer) -> None:
+    plain = {"caller": "ward7", "action": "post_densenet_predict", "outcome": "ok", "status": "200"}
+    task = {"caller": "ward7", "action": "delete_tasks_task_id", "outcome": "ok", "status": "204"}
+    made = [str(uuid.UUID(int=number << 90 | number)) for number in range(1000)]
+    entries = [
+        {**plain, "analysis_id": each, "request_id": each}
+        if number % 2
+        else {**task, "task_id": each, "request_id": each}
+        for number, each in enumerate(made)
+    ]
+    sent = ["0123456789ABCDEF0123456789abcdef", UNKNOWN.upper(), "", UNKNOWN]
+    entries += [{**plain, "request_id": each} for each in sent]
+    appended(redis, entries)
+    with redis.client() as client:
+        found = AuditReader(client).read(None, 10_000)["entries"]
+        kept = client.memory_usage("cxr:audit", samples=0)
+    shown = [
+        {name: str(value) for name, value in each.items() if name not in ("id", "time")}
+        for each in found
+    ]
+    said = [{name: value for name, value in each.items() if value} for each in entries]
+    assert shown == said
+    assert kept is not None
+    assert kept / len(entries) < 100
+
+
+def test_entries_in_which_identifiers_are_text_are_read_as_well(redis: RedisServer) -> None:
+    entry = {"caller": "", "action": "task", "outcome": "ok", "task_id": UNKNOWN}
+    with redis.client() as client:
+        client.xadd("cxr:audit", entry)
+        (found,) = AuditReader(client).read(None, 10)["entries"]
+    assert {**found, "id": "", "time": ""} == {**entry, "id": "", "time": ""}
 
 
 def test_looks_at_the_trail_are_in_it_and_only_admins_have_them(api: httpx.Client) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 
 from orchestrator.supervisor import Child, stop_all
+from tests.support.processes import lives
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 STUBBORN = """
@@ -76,4 +77,4 @@ def test_children_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     orphan = psutil.Process(int(pid_file.read_text()))
     parent.kill()
     parent.wait()
-    wait_for(lambda: not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE)
+    wait_for(lambda: not lives(orphan))

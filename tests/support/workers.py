@@ -21,6 +21,7 @@ import psutil
 from orchestrator.settings import Settings
 from tests.support.api import wait_until_answered
 from tests.support.model_server import free_port
+from tests.support.processes import lives
 from tests.support.redis_server import RedisServer, running_redis
 
 CXR = (sys.executable, "-m", "orchestrator")
@@ -68,7 +69,7 @@ class Service:
             process.kill()
         self.running.wait(20)
         until = time.monotonic() + 20
-        while any(_lives(horse) for horse in horses):
+        while any(lives(horse) for horse in horses):
             assert time.monotonic() < until, "a work-horse outlives SIGKILL"
             time.sleep(0.005)
 
@@ -76,15 +77,6 @@ class Service:
         """Ask it to end, and return its status."""
         self.running.send_signal(signal.SIGTERM)
         return self.running.wait(seconds)
-
-
-def _lives(process: psutil.Process) -> bool:
-    """Tell whether a process still holds its files, which all of its threads share."""
-    try:
-        dead = process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1
-        return process.is_running() and not dead
-    except psutil.NoSuchProcess:
-        return False
 
 
 @dataclass

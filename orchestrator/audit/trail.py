@@ -27,12 +27,9 @@ _PAUSE_SECONDS: Final = 10.0
 _UPKEEP_SECONDS: Final = 10
 _BEGIN: Final = "-"
 
-# Every entry has all of them, empty where there is nothing to say: so Redis keeps the names once for many entries.
-_FIELDS: Final = (
-    *("caller", "action", "outcome", "status"),
-    *("task_id", "batch_id", "analysis_id", "request_id"),
-)
-_IDENTIFIERS: Final = _FIELDS[4:]
+_IDENTIFIERS: Final = ("task_id", "batch_id", "analysis_id", "request_id")
+# Every entry has them all, in this order, empty where there is nothing to say: so Redis keeps the names once for many.
+FIELDS: Final = ("caller", "action", "outcome", "status", *_IDENTIFIERS)
 _PACKED_BYTES: Final = 16
 
 # Defines audit(id): adds the end of a task whose record asks for it, by saying for how many seconds entries are kept.
@@ -102,7 +99,7 @@ class AuditWriter:
 
     async def _add(self, fields: Mapping[str, str]) -> None:
         oldest = int((time.time() - self._retention.seconds) * 1000)
-        entry: dict[Any, Any] = {name: _packed(name, fields.get(name, "")) for name in _FIELDS}
+        entry: dict[Any, Any] = {name: _packed(name, fields.get(name, "")) for name in FIELDS}
         add: dict[str, Any] = {"fields": entry, "minid": str(oldest), "approximate": True}
         with translated():
             # Alone, as that takes half the time, but where the stream is new
@@ -146,7 +143,7 @@ class AuditReader:
 
 def _packed(name: str, value: str) -> str | bytes:
     """Return an identifier in the 16 bytes of RFC 9562 if they say all of it: as text it takes 36."""
-    if name in _IDENTIFIERS:
+    if name in _IDENTIFIERS and value:
         with suppress(ValueError):
             found = uuid.UUID(value)
             return found.bytes if str(found) == value else value
@@ -176,7 +173,7 @@ def _entry(identifier: str, fields: Mapping[str, str]) -> AuditEntry:
     }
     if "status" in fields:
         found["status"] = int(fields["status"])
-    for name in ("task_id", "batch_id", "analysis_id", "request_id"):
+    for name in _IDENTIFIERS:
         if name in fields:
             found[name] = fields[name]
     return found

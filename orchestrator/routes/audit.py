@@ -12,14 +12,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orchestrator.answers import AuditAnswer
+from orchestrator.audit.trail import FIELDS
 from orchestrator.errors import NotFoundError
 from orchestrator.routes.kinds import Choice, Parameter, WholeNumber, refuse_unknown
 from orchestrator.services import services
 
-_COLUMNS: Final = (
-    *("id", "time", "caller", "action", "outcome", "status"),
-    *("task_id", "batch_id", "analysis_id", "request_id"),
-)
+_COLUMNS: Final = ("id", "time", *FIELDS)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 
-from orchestrator.audit.trail import KEY, AuditReader
+from orchestrator.audit.trail import FIELDS, KEY, AuditReader
 from orchestrator.jobs.submit import Submission
 from orchestrator.jobs.wiring import create_ledger, create_submitter
 from orchestrator.settings import Settings
@@ -45,6 +45,8 @@ def test_ends_of_tasks_are_added_with_whose_they_were(
         }
         for task, caller, outcome in [(good, "ward7", "ok"), (bad, "ward8", "not_an_image")]
     ]
+    kept: Any = client.xrange(KEY)
+    assert [[name.decode() for name in fields] for _, fields in kept] == [list(FIELDS)] * 2
     assert not ledger.succeed(good, 1)  # a second end is none
     assert len(entries(client)) == 2
     assert 0 < client.ttl(KEY) <= settings.audit_retention_days * 86_400

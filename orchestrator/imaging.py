@@ -13,9 +13,10 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from gradcam.placement import place
+from orchestrator.deep_colour import deep_colour
 from orchestrator.errors import (
     EmptyFileError,
     ImplausibleSizeError,
@@ -24,7 +25,7 @@ from orchestrator.errors import (
     TooManyPixelsError,
     UnsupportedFormatError,
 )
-from orchestrator.png import decode_plain
+from orchestrator.png import are_data_intact, decode_plain
 from serving.contract import ModelCard
 
 ACCEPTED_FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
@@ -49,6 +50,8 @@ _FOREIGN: Final = (
     (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
 )
 
+_TIFF: Final = (b"II*\0", b"MM\0*")
+
 # What Pillow's decoders raise on damaged files, as seen by feeding them such files.
 _DECODER_ERRORS: Final = (
     OSError,
@@ -65,6 +68,10 @@ _DECODER_ERRORS: Final = (
 )
 
 _WHITE_IS_ZERO: Final = 0  # TIFF 6.0, PhotometricInterpretation
+# Within these, float32 scales any range without overflow.
+_LEAST_SPAN: Final = 1e-30
+_MOST_SPAN: Final = 1e30
+_UNSIGNED: Final = (1,)  # TIFF 6.0, SampleFormat
 
 
 @dataclass(frozen=True)
@@ -107,22 +114,21 @@ def decode(upload: bytes, *, max_pixels: int) -> Radiograph:
     _check_size(image.size, max_pixels)
     digest = sha256(upload).hexdigest()
     try:
-        frames = getattr(image, "n_frames", 1)
-        if frames != 1:
+        # not n_frames: counting a TIFF's pages takes time with the square of their number
+        if getattr(image, "is_animated", False):
             raise MultipleFramesError(
-                f"expected one image, got a file of {frames} frames or pages; send each on its own"
+                "expected one image, got a file of several frames or pages; send each on its own"
             )
         if image.format == "JPEG":
             image.draft("L", image.size)  # decodes luma only; without effect on CMYK
         if (plain := _plain(image, upload)) is not None:
             return Radiograph(plain, digest)
-        image.load()
-        upright = ImageOps.exif_transpose(image)
-        gray = _to_gray(upright, inverted=_is_inverted(image))
+        if image.format == "PNG" and not are_data_intact(upload):
+            raise _damaged("PNG")
+        upright = ImageOps.exif_transpose(deep_colour(image, upload) or image)
+        gray = _to_gray(upright, image)
     except _DECODER_ERRORS as err:
-        raise NotAnImageError(
-            f"the {image.format} file is damaged or cut short; send it again, or save it anew as PNG"
-        ) from err
+        raise _damaged(image.format) from err
     return Radiograph(gray, digest)
 
 
@@ -147,7 +153,7 @@ def _plain(image: Image.Image, upload: bytes) -> Image.Image | None:
     return None if pixels is None else Image.fromarray(pixels)
 
 
-def _open(upload: bytes, max_pixels: int) -> Image.Image:
+def _open(upload: bytes, max_pixels: int) -> ImageFile.ImageFile:
     try:
         return Image.open(io.BytesIO(upload), formats=ACCEPTED_FORMATS)
     except UnidentifiedImageError as err:
@@ -156,6 +162,11 @@ def _open(upload: bytes, max_pixels: int) -> Image.Image:
                 raise UnsupportedFormatError(
                     f"expected {ACCEPTED_TEXT}, got {name}; convert it to PNG and send that"
                 ) from err
+        if upload[: len(_TIFF[0])] in _TIFF:
+            raise NotAnImageError(
+                "expected a TIFF of gray or RGB, 8 or 16 bits a sample, got one whose samples are of another kind,"
+                " or a damaged one; save the image as PNG and send that"
+            ) from err
         raise NotAnImageError(
             f"expected {ACCEPTED_TEXT}, got bytes that are none of them, or a damaged file"
         ) from err
@@ -185,19 +196,46 @@ def _too_many_pixels(found: str, max_pixels: int) -> TooManyPixelsError:
     )
 
 
-def _is_inverted(image: Image.Image) -> bool:
-    """Tell whether Pillow left a white-is-zero TIFF as it is; it inverts 1- and 8-bit ones only."""
-    return (
-        isinstance(image, TiffImagePlugin.TiffImageFile)
-        and image.mode not in ("1", "L")
-        and image.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO
+def _damaged(file_format: str | None) -> NotAnImageError:
+    return NotAnImageError(
+        f"the {file_format} file is damaged or cut short; send it again, or save it anew as PNG"
     )
 
 
-def _to_gray(image: Image.Image, *, inverted: bool) -> Image.Image:
-    """Return an ``L`` image without metadata, whatever the mode."""
+def _is_inverted(file: Image.Image) -> bool:
+    """Tell whether Pillow left a white-is-zero TIFF as it is; it inverts 1- and 8-bit ones only."""
+    return (
+        isinstance(file, TiffImagePlugin.TiffImageFile)
+        and file.mode not in ("1", "L")
+        and file.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO
+    )
+
+
+def _is_unsigned(file: Image.Image) -> bool:
+    """Tell whether 32-bit samples are unsigned ones, which Pillow takes for signed ones."""
+    return (
+        isinstance(file, TiffImagePlugin.TiffImageFile)
+        and file.mode == "I"
+        and file.tag_v2.get(TiffImagePlugin.SAMPLEFORMAT, _UNSIGNED) == _UNSIGNED
+    )
+
+
+def _to_gray(image: Image.Image, file: Image.Image) -> Image.Image:
+    """Return an ``L`` image without metadata, whatever the mode.
+
+    Args:
+        image: What is in the file, upright.
+        file: Tells what its samples mean.
+    """
     if image.mode.startswith("I") or image.mode == "F":
-        return _scale_by_range(image, inverted=inverted)
+        samples = np.asarray(image)
+        if _is_unsigned(file):
+            samples = samples.view(np.uint32)
+        return _scale_by_range(samples, inverted=_is_inverted(file))
+    if image.mode == "LAB":
+        raise UnsupportedFormatError(
+            "expected gray or RGB, got colours of CIELAB; save the image as PNG and send that"
+        )
     if image.has_transparency_data:
         image = image.convert("RGBA")
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
@@ -207,15 +245,21 @@ def _to_gray(image: Image.Image, *, inverted: bool) -> Image.Image:
     return gray
 
 
-def _scale_by_range(image: Image.Image, *, inverted: bool) -> Image.Image:
+def _scale_by_range(deep: NDArray[np.generic], *, inverted: bool) -> Image.Image:
     """Scale deep samples linearly so that the darkest becomes 0 and the brightest 255."""
-    samples = np.asarray(image, dtype=np.float32)
+    samples = deep.astype(np.float32)
     if not np.isfinite(samples).all():
         raise UnsupportedFormatError(
             "expected finite samples, got NaN or infinity; save the image as 16-bit PNG"
         )
     low, high = float(samples.min()), float(samples.max())
-    scaled = (samples - low) * (255.0 / (high - low) if high > low else 0.0)
+    span = high - low
+    if span and not _LEAST_SPAN < span < _MOST_SPAN:
+        raise UnsupportedFormatError(
+            f"expected samples that differ by {_LEAST_SPAN:g} to {_MOST_SPAN:g}, got {span:g}; save the image as"
+            " 16-bit PNG"
+        )
+    scaled = (samples - low) * (255.0 / span if span else 0.0)
     if inverted:
         scaled = 255.0 - scaled
     return Image.fromarray(np.rint(scaled).astype(np.uint8))

@@ -1,9 +1,11 @@
 """Decode plain gray PNGs, which most radiographs are, in two fifths of the time that Pillow takes.
 
 The decoder is the ``png`` crate, which is written in a memory-safe language (Rust) and checks every chunk's CRC.
-Whatever isn't plain is Pillow's to decode, and whatever is damaged Pillow's to judge.
+Whatever isn't plain, or is damaged, is Pillow's, which leaves out the CRCs of the pixels' chunks:
+:func:`are_data_intact` looks at those.
 """
 
+import zlib
 from collections.abc import Iterator
 from typing import Final
 
@@ -20,7 +22,9 @@ _WITH_ORIENTATION: Final = (b"Raw profile type ", b"XML:com.adobe.xmp")
 _SIGNATURE_LENGTH: Final = 8
 _KIND: Final = slice(24, 26)  # bit depth and colour type, in IHDR, which comes first
 _EIGHT_BITS_GRAY: Final = b"\x08\x00"
-_CHUNK_FRAME: Final = 12  # length, type and CRC
+_CHUNK_HEAD: Final = 8  # length and type
+_CRC_LENGTH: Final = 4
+_LONGEST_KEYWORD: Final = 20
 
 
 def decode_plain(file: bytes, size: tuple[int, int]) -> NDArray[np.uint8] | None:
@@ -32,7 +36,7 @@ def decode_plain(file: bytes, size: tuple[int, int]) -> NDArray[np.uint8] | None
     """
     if file[_KIND] != _EIGHT_BITS_GRAY:
         return None
-    if not all(_is_harmless(kind, start) for kind, start in _chunks(file)):
+    if not all(_is_harmless(file, chunk) for chunk in _chunks(file)):
         return None
     width, height = size
     try:
@@ -42,14 +46,35 @@ def decode_plain(file: bytes, size: tuple[int, int]) -> NDArray[np.uint8] | None
     return pixels[..., 0]
 
 
-def _chunks(file: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Give type of each chunk and what its data begins with."""
+def are_data_intact(file: bytes) -> bool:
+    """Tell whether the pixels' chunks are whole and their CRCs hold (PNG 3rd edition, 5.5).
+
+    Args:
+        file: Begins with PNG's signature.
+    """
+    view = memoryview(file)
+    return all(
+        view[chunk.stop : chunk.stop + _CRC_LENGTH]
+        == zlib.crc32(view[chunk.start - 4 : chunk.stop]).to_bytes(_CRC_LENGTH)
+        for chunk in _chunks(file)
+        if _kind(file, chunk) == b"IDAT"
+    )
+
+
+def _chunks(file: bytes) -> Iterator[slice]:
+    """Give where each chunk's data are."""
     position = _SIGNATURE_LENGTH
-    while position + _CHUNK_FRAME <= len(file):
-        data = position + 8
-        yield file[position + 4 : data], file[data : data + 20]
-        position += _CHUNK_FRAME + int.from_bytes(file[position : position + 4])
+    while (start := position + _CHUNK_HEAD) <= len(file):
+        stop = start + int.from_bytes(file[position : position + 4])
+        yield slice(start, stop)
+        position = stop + _CRC_LENGTH
 
 
-def _is_harmless(kind: bytes, start: bytes) -> bool:
-    return kind in _HARMLESS and not (kind.endswith(b"Xt") and start.startswith(_WITH_ORIENTATION))
+def _kind(file: bytes, chunk: slice) -> bytes:
+    return file[chunk.start - 4 : chunk.start]
+
+
+def _is_harmless(file: bytes, chunk: slice) -> bool:
+    kind = _kind(file, chunk)
+    begins = file[chunk.start : chunk.start + _LONGEST_KEYWORD]
+    return kind in _HARMLESS and not (kind.endswith(b"Xt") and begins.startswith(_WITH_ORIENTATION))

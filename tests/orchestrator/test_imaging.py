@@ -1,14 +1,18 @@
 import hashlib
+import struct
+import zlib
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from orchestrator import errors
 from orchestrator.imaging import Radiograph, decode, model_input
 from serving.contract import ModelCard
-from tests.support.images import ORIENTATION, encoded, gradient, png, png_header_claiming
+from tests.support.images import ORIENTATION, chunk, encoded, gradient, png, png_header_claiming
 
 LIMIT = 1_000_000
 
@@ -81,6 +85,135 @@ def test_sixteen_bits_are_scaled_by_the_range_that_occurs(file_format: str) -> N
     assert (found[0, 0], found[0, 30], found[0, 59]) == (0, 128, 255)
 
 
+def twelve_bits() -> NDArray[np.uint16]:
+    """Return rows of 0 to 4080 in steps of 16, a radiograph of 12 bits: they become 0 to 255."""
+    return np.tile(np.arange(256, dtype=np.uint16) * 16, (40, 1))
+
+
+def sixteen_bit_png(samples: NDArray[np.uint16], colour_type: int) -> bytes:
+    """Write samples ``[H, W, C]`` as PNG 3rd edition, 11.2 says."""
+    height, width, _ = samples.shape
+    lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in samples)
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(lines))
+        + chunk(b"IEND", b"")
+    )
+
+
+def tiff(samples: NDArray[Any], byte_order: str) -> bytes:
+    """Write unsigned samples ``[H, W, C]``, RGB or gray, as TIFF 6.0 says, in one strip without compression."""
+    height, width, channels = samples.shape
+    bits = samples.dtype.itemsize * 8
+    data: bytes = samples.astype(f"{byte_order}u{samples.dtype.itemsize}").tobytes()
+    after = 8 + 2 + 12 * 10 + 4
+    short, long = 3, 4
+    entries = [
+        (256, short, 1, width),
+        (257, short, 1, height),
+        (258, short, channels, bits if channels == 1 else after),
+        (259, short, 1, 1),
+        (262, short, 1, 1 if channels == 1 else 2),
+        (273, long, 1, after + 2 * channels),
+        (277, short, 1, channels),
+        (278, short, 1, height),
+        (279, long, 1, len(data)),
+        (284, short, 1, 1),
+    ]
+    directory = b"".join(
+        struct.pack(byte_order + "HHI", tag, kind, count)
+        + (
+            struct.pack(byte_order + "HH", value, 0)
+            if kind == short and count == 1
+            else struct.pack(byte_order + "I", value)
+        )
+        for tag, kind, count, value in entries
+    )
+    magic = {"<": b"II", ">": b"MM"}[byte_order] + struct.pack(byte_order + "HI", 42, 8)
+    start = magic + struct.pack(byte_order + "H", len(entries)) + directory + bytes(4)
+    return b"".join((start, struct.pack(byte_order + "H", bits) * channels, data))
+
+
+@pytest.mark.parametrize(
+    ("colour_type", "channels"), [(0, 1), (2, 3), (4, 2), (6, 4)], ids=["L", "RGB", "LA", "RGBA"]
+)
+def test_pngs_of_sixteen_bits_keep_them_whatever_their_channels(
+    colour_type: int, channels: int
+) -> None:
+    samples = np.stack([twelve_bits()] * channels, axis=2)
+    if channels in (2, 4):
+        samples[..., -1] = 65535
+
+    assert pixels(sixteen_bit_png(samples, colour_type))[0].tolist() == list(range(256))
+
+
+@pytest.mark.parametrize("compression", [1, 5, 8], ids=["none", "LZW", "Deflate"])
+def test_tiffs_of_sixteen_bit_colour_keep_them(compression: int) -> None:
+    colour = np.stack([twelve_bits()] * 3, axis=2)
+    done, file = cv2.imencode(".tiff", colour, [cv2.IMWRITE_TIFF_COMPRESSION, compression])
+
+    assert done
+    assert pixels(file.tobytes())[0].tolist() == list(range(256))
+
+
+@pytest.mark.parametrize("byte_order", ["<", ">"])
+def test_tiffs_of_sixteen_bits_are_read_in_either_order_of_bytes(byte_order: str) -> None:
+    for channels in (1, 3):
+        samples = np.stack([twelve_bits()] * channels, axis=2)
+        assert pixels(tiff(samples, byte_order))[0].tolist() == list(range(256))
+
+
+def test_colour_of_sixteen_bits_becomes_luma() -> None:
+    # 60000 of red, green and blue each, black and white: ITU-R BT.601 has 0.299, 0.587 and 0.114 of them
+    row = np.zeros((5, 3), np.uint16)
+    row[0, 0] = row[1, 1] = row[2, 2] = 60000
+    row[4] = 60000
+    samples = np.tile(np.repeat(row, 12, axis=0), (40, 1, 1))
+
+    assert pixels(sixteen_bit_png(samples, 2))[0, ::12].tolist() == [76, 150, 29, 0, 255]
+
+
+def test_deep_pixels_that_are_half_transparent_become_half_as_bright() -> None:
+    samples = np.full((40, 60, 2), 65535, np.uint16)
+    samples[:, 20:40, 1] = 32768
+    samples[:, 40:, 1] = 0
+
+    assert pixels(sixteen_bit_png(samples, 4))[0, ::20].tolist() == [255, 128, 0]
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_deep_colour_is_turned_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    plain = sixteen_bit_png(np.stack([twelve_bits()] * 3, axis=2), 2)
+    turned = plain[:33] + chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")) + plain[33:]
+
+    assert pixels(turned).shape == ((40, 256) if orientation == 1 else (256, 40))
+    assert (pixels(turned)[0, 0], pixels(turned)[-1, -1]) == (0, 255)
+
+
+def test_unsigned_tiffs_of_thirty_two_bits_do_not_wrap_around() -> None:
+    samples = (np.arange(256, dtype=np.uint32) * 16_843_009)[None, :, None].repeat(40, axis=0)
+
+    assert pixels(tiff(samples, "<"))[0].tolist() == list(range(256))
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "LAB"])
+def test_what_can_not_be_read_as_it_is_meant_is_refused(mode: str) -> None:
+    if mode == "LAB":
+        upload = encoded(Image.new("LAB", (60, 40)), "TIFF")
+    else:
+        done, file = cv2.imencode(".tiff", np.zeros((40, 60, 4), np.uint16))
+        assert done
+        upload = file.tobytes().replace(
+            struct.pack("<HHI2H", 262, 3, 1, 2, 0), struct.pack("<HHI2H", 262, 3, 1, 5, 0)
+        )
+    with pytest.raises(errors.UnsupportedFormatError, match="save the image as"):
+        decode(upload, max_pixels=LIMIT)
+
+
 def test_a_full_ramp_of_sixteen_bits_keeps_all_its_shades() -> None:
     samples = np.tile(np.linspace(0, 65535, 256).round().astype(np.uint16), (40, 1))
     assert pixels(png(samples))[0].tolist() == list(range(256))
@@ -99,6 +232,13 @@ def test_floating_point_tiffs_are_scaled_too() -> None:
 def test_samples_that_are_not_finite_are_refused() -> None:
     samples = np.full((40, 60), np.nan, np.float32)
     with pytest.raises(errors.UnsupportedFormatError, match="NaN"):
+        pixels(encoded(Image.fromarray(samples), "TIFF"))
+
+
+@pytest.mark.parametrize("ends", [(0, 1e-40), (-3e38, 3e38)])
+def test_ranges_that_can_not_be_scaled_are_refused(ends: tuple[float, float]) -> None:
+    samples = np.tile(np.linspace(*ends, 60).astype(np.float32), (40, 1))
+    with pytest.raises(errors.UnsupportedFormatError, match="differ by"):
         pixels(encoded(Image.fromarray(samples), "TIFF"))
 
 
@@ -190,6 +330,15 @@ def frames(file_format: str) -> bytes:
 def test_what_is_no_radiograph_is_refused(upload: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
         decode(upload, max_pixels=LIMIT)
+
+
+def test_the_pages_of_a_tiff_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def count(_: object) -> int:
+        raise AssertionError("their number takes time with its square")
+
+    monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "n_frames", property(count))
+    with pytest.raises(errors.MultipleFramesError):
+        decode(frames("TIFF"), max_pixels=LIMIT)
 
 
 def test_squashing_takes_the_whole_image() -> None:

@@ -43,13 +43,14 @@ def png(pixels: NDArray[Any]) -> bytes:
     return encoded(Image.fromarray(pixels), "PNG")
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """Return a chunk of a PNG (3rd edition, 5.3)."""
+    checksum = zlib.crc32(kind + data)
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+
+
 def png_header_claiming(width: int, height: int) -> bytes:
     """Return a PNG whose header claims a size and whose data are next to nothing."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        checksum = zlib.crc32(kind + data)
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
-
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     data = zlib.compress(b"\0" * 1000)
     start = b"\x89PNG\r\n\x1a\n"

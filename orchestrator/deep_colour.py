@@ -1,0 +1,81 @@
+"""Read colour of 16 bits a sample, of which Pillow keeps the upper 8: a radiograph of 12 bits would come out black."""
+
+import io
+import sys
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from orchestrator.errors import UnsupportedFormatError
+
+_DEEP: Final = ";16"
+_NATIVE: Final = "L" if sys.byteorder == "little" else "B"
+_OTHER: Final = {"L": "B", "B": "L"}
+# Read as if it were 8-bit RGBA, a pixel of gray and alpha shows its four bytes: the second and fourth are the lower.
+_GRAY_WITH_ALPHA: Final = "LA;16B"
+_ITS_BYTES: Final = ("RGBA", (1, 1, 1, 3))
+_LUMA: Final = (0.299, 0.587, 0.114)  # ITU-R BT.601
+_ALPHA: Final = 3
+_FULL: Final = np.float32(65535)
+
+
+def deep_colour(image: ImageFile.ImageFile, file: bytes) -> Image.Image | None:
+    """Return the luma, laid over black where it is transparent, of colour of 16 bits; None for any other image.
+
+    Args:
+        image: The file as Pillow opened it, not loaded yet.
+        file: Its bytes.
+
+    Returns:
+        Mode ``F``, values 0 to 65535, with the image's orientation still to be honoured.
+
+    Raises:
+        UnsupportedFormatError: The colour is of another kind than RGB, RGBA or gray with alpha.
+    """
+    raw = _raw_mode(image.tile)
+    if _DEEP not in raw or image.mode.startswith("I"):
+        return None
+    lower_mode, order = _lower(raw)
+    with Image.open(io.BytesIO(file), formats=[str(image.format)]) as again:
+        again.tile = [_with_raw_mode(tile, lower_mode) for tile in again.tile]
+        upper, lower = np.asarray(image), np.asarray(again)
+    luma = np.zeros(upper.shape[:2], np.float32)
+    for channel, weight in enumerate(_LUMA):
+        luma += np.float32(weight) * _samples(upper[..., channel], lower[..., order[channel]])
+    if upper.shape[2] > _ALPHA:
+        luma *= _samples(upper[..., _ALPHA], lower[..., order[_ALPHA]]) / _FULL
+    found = Image.fromarray(luma)
+    found.info = image.info
+    return found
+
+
+def _lower(raw: str) -> tuple[str, tuple[int, ...]]:
+    """Return how Pillow unpacks the lower bytes, by the other order of bytes, and in which channel each then is."""
+    if raw == _GRAY_WITH_ALPHA:
+        return _ITS_BYTES
+    kind, _, order = raw.rpartition(_DEEP)
+    order = order.replace("N", _NATIVE)
+    if kind not in ("RGB", "RGBA") or order not in _OTHER:
+        raise UnsupportedFormatError(
+            "expected colour of 8 bits, or RGB of 16 bits, got another kind of deep colour; save the image as"
+            " 16-bit gray PNG"
+        )
+    return f"{kind}{_DEEP}{_OTHER[order]}", (0, 1, 2, 3)
+
+
+def _samples(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return upper * np.float32(256) + lower
+
+
+def _raw_mode(tiles: list[ImageFile._Tile]) -> str:
+    """Return how Pillow unpacks a file's samples; the first of a decoder's arguments, where there are several."""
+    if not tiles:
+        return ""
+    arguments = tiles[0].args
+    return str(arguments[0] if isinstance(arguments, tuple) else arguments)
+
+
+def _with_raw_mode(tile: ImageFile._Tile, raw: str) -> ImageFile._Tile:
+    return tile._replace(args=(raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw)

@@ -82,7 +82,7 @@ def create_app(settings: Settings) -> Starlette:
     keyring = choose_access(settings)
     warn_if_open(keyring)
     registry = CollectorRegistry()
-    pool = connect_async(settings.redis_url)
+    pool = connect_async(settings.redis_url, settings.connections)
     limiters = _limiters(settings, pool, registry)
     auditor = _auditor(settings, pool, registry)
     https = (settings.public_url or "").startswith("https://")
@@ -170,7 +170,8 @@ def create_app(settings: Settings) -> Starlette:
             Middleware(
                 BodyLimitMiddleware,
                 max_bytes=settings.max_upload_bytes,
-                exceptions={"/async/batch": settings.batch_bytes},
+                batch=batch.PATH,
+                batch_bytes=settings.batch_bytes,
             ),
             Middleware(BodyTimeoutMiddleware, seconds=settings.body_timeout),
         ],
@@ -179,6 +180,7 @@ def create_app(settings: Settings) -> Starlette:
     )
     app.state.openapi = describe(app.routes, with_keys=keyring is not None)
     app.state.registry = registry
+    app.state.is_stopping = lambda: False  # whoever runs the application knows better
     return app
 
 

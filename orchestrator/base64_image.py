@@ -27,6 +27,8 @@ def decode_base64(text: str, max_bytes: int) -> bytes:
         raise MalformedBase64Error(
             "expected 'data:image/png;base64,…' or bare base64, got a data: URL of another kind"
         )
+    if not text.isascii():  # to translate such a text would hold up every other thread, for seconds
+        raise _malformed()
     digits = text[prefix.end() if prefix else 0 :].translate(_STANDARD).rstrip("=")
     if len(digits) * 3 // 4 > max_bytes:
         raise TooManyBytesError(
@@ -35,8 +37,12 @@ def decode_base64(text: str, max_bytes: int) -> bytes:
         )
     try:
         return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
-    except (binascii.Error, ValueError) as err:  # ValueError: characters beyond ASCII
-        raise MalformedBase64Error(
-            "expected the image as base64, got a text that has other characters in it or was cut"
-            " short; encode the whole file"
-        ) from err
+    except binascii.Error as err:
+        raise _malformed() from err
+
+
+def _malformed() -> MalformedBase64Error:
+    return MalformedBase64Error(
+        "expected the image as base64, got a text that has other characters in it or was cut short; encode the"
+        " whole file"
+    )

@@ -7,7 +7,6 @@ Starlette's own limit answers in plain text as soon as a response starts; this o
 the project's tree, so that the caller gets a problem document like any other.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -19,14 +18,20 @@ _JSON_SLACK: Final = 65_536
 
 
 class BodyLimitMiddleware:
-    """Raise TooManyBytesError at the read that passes the limit, or at the first if the length is declared."""
+    """Raise TooManyBytesError at the read that passes the limit, or before the first if the length is declared.
 
-    def __init__(
-        self, app: ASGIApp, max_bytes: int, exceptions: Mapping[str, int] | None = None
-    ) -> None:
+    Args:
+        app: What reads bodies.
+        max_bytes: Of an image, which MAX_UPLOAD_BYTES sets.
+        batch: Path that takes many images at once.
+        batch_bytes: Of a body there, which BATCH_BYTES sets.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, batch: str, batch_bytes: int) -> None:
         self.app = app
         self.max_bytes = max_bytes
-        self.exceptions = exceptions or {}
+        self.batch = batch
+        self.batch_bytes = batch_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -34,19 +39,22 @@ class BodyLimitMiddleware:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        limit = self.exceptions.get(scope["path"]) or self._limit(headers.get("content-type", ""))
+        is_batch = scope["path"] == self.batch
+        limit = self.batch_bytes if is_batch else self._limit(headers.get("content-type", ""))
+        setting = "BATCH_BYTES" if is_batch else "MAX_UPLOAD_BYTES"
         declared = headers.get("content-length", "")
         too_large = declared.isdigit() and int(declared) > limit
         total = 0
 
         async def limited_receive() -> Message:
             nonlocal total
-            message = await receive()
+            # Before anything is read: whoever sends "Expect: 100-continue" is spared the sending (RFC 9110, 10.1.1)
+            message = {} if too_large else await receive()
             total += len(message.get("body", b""))
             if too_large or total > limit:
                 raise TooManyBytesError(
-                    f"expected a body of at most {limit} bytes, got more; send a smaller"
-                    " file, or ask the operator to raise MAX_UPLOAD_BYTES"
+                    f"expected a body of at most {limit} bytes, got more; send less at once, or ask the operator to"
+                    f" raise {setting}"
                 )
             return message
 

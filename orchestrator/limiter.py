@@ -87,9 +87,9 @@ class Limiter:
         """Count a request and say how its caller stands; None if Redis can't be asked."""
         return await self._ask(caller, 1, take_back=True)
 
-    async def charge(self, caller: str, cost: int) -> None:
-        """Count a request that was let in as several more."""
-        await self._ask(caller, cost, take_back=False)
+    async def charge(self, caller: str, cost: int) -> Standing | None:
+        """Count a request that was let in as several more; answer as :meth:`hit` does."""
+        return await self._ask(caller, cost, take_back=False)
 
     async def _ask(self, caller: str, cost: int, *, take_back: bool) -> Standing | None:
         if time.monotonic() < self._paused_until:

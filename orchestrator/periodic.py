@@ -26,6 +26,11 @@ class PeriodicThread:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
+    @property
+    def stopping(self) -> bool:
+        """Tell whether it is to end: work that takes long looks now and then."""
+        return self._stopping.is_set()
+
     def start(self) -> None:
         """Begin."""
         self._thread.start()

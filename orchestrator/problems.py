@@ -66,12 +66,15 @@ def _methods(request: Request) -> set[str]:
     """Return the methods that a path takes; a path may have a route per method, and Starlette names one's."""
     routes = [route for route in request.app.routes if isinstance(route, Route)]
     matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-    return {method for route in matching for method in route.methods or ()}
+    # Files, which are mounted and no routes, take these two
+    return {method for route in matching for method in route.methods or ()} or {"GET", "HEAD"}
 
 
 def _translate(error: HTTPException) -> ServiceError:
     if error.status_code == NotFoundError.status:
-        return NotFoundError("there is nothing at this path; the paths are listed in the README")
+        return NotFoundError(
+            "there is nothing at this path; /docs and /openapi.json list the paths"
+        )
     if error.status_code == MethodNotAllowedError.status:
         return MethodNotAllowedError("this path takes other methods; see the Allow header")
     return MalformedBodyError(f"the body can't be read: {error.detail}")

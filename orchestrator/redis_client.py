@@ -32,14 +32,20 @@ def connect(url: str) -> "redis.Redis":
     )
 
 
-def connect_async(url: str) -> "redis.asyncio.ConnectionPool":
-    """Return connections for what every request waits for, and can do without: nothing is tried again, nor for long."""
+def connect_async(url: str, most: int) -> "redis.asyncio.ConnectionPool":
+    """Return connections for what every request waits for, and can do without: nothing is tried again, nor for long.
+
+    Args:
+        url: Of Redis.
+        most: How many requests there may be at once; one that found no connection would take Redis for away.
+    """
     return redis.asyncio.ConnectionPool.from_url(
         url,
         socket_connect_timeout=_PATIENCE_SECONDS,
         socket_timeout=_PATIENCE_SECONDS,
         socket_keepalive=True,
         retry=AsyncRetry(NoBackoff(), 0),
+        max_connections=most,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestrator.errors import ServiceError
 from orchestrator.telemetry.middleware import known_method, route_template
 
 HEADER: Final = "X-Request-ID"
@@ -60,6 +61,9 @@ class RequestIdMiddleware:
 
         try:
             await self.app(scope, receive, send_with_id)
+        except Exception:  # a defect, which is answered outside of here
+            status = status or ServiceError.status
+            raise
         finally:
             route = route_template(scope)
             _log.log(

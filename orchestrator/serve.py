@@ -1,7 +1,8 @@
 """Run the HTTP API alone: ``cxr serve``."""
 
 import asyncio
-from typing import cast
+from contextlib import suppress
+from typing import Final, cast
 
 import click
 import uvicorn
@@ -16,6 +17,10 @@ from orchestrator.telemetry.port import open_port
 from orchestrator.telemetry.tracing import check_tracing
 from orchestrator.thresholds import ThresholdsError, read_thresholds
 from serving.scheduling import work_in_batches
+
+# What is under way when it is told to stop may take so long; with Kubernetes' preStop, less than its pods' grace.
+_GRACE_SECONDS: Final = 45
+_STARTUP_FAILURE: Final = 3
 
 
 def read_settings() -> Settings:
@@ -54,13 +59,21 @@ def serve() -> None:
         open_port(settings, app.state.registry)
     except SettingsError as err:
         raise click.ClickException(str(err)) from err
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        # uvicorn takes whatever makes a protocol; its annotation names classes only
-        http=cast(type[asyncio.Protocol], protocol(settings)),
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+            # uvicorn takes whatever makes a protocol; its annotation names classes only
+            http=cast(type[asyncio.Protocol], protocol(settings)),
+        )
     )
+    app.state.is_stopping = lambda: server.should_exit
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise SystemExit(_STARTUP_FAILURE)

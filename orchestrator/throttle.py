@@ -1,5 +1,6 @@
 """Answer 429 to callers who ask too often, and tell all of them how they stand."""
 
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -12,6 +13,15 @@ from orchestrator.limiter import Limiter, Standing
 from orchestrator.problems import problem
 
 _SCOPE_KEY: Final = "cxr.limiter"
+
+
+@dataclass
+class _Counted:
+    """Who was counted by what, and how it stands."""
+
+    limiter: Limiter
+    identity: str
+    standing: Standing
 
 
 class ThrottleMiddleware:
@@ -40,14 +50,14 @@ class ThrottleMiddleware:
         if standing is None:
             await self.app(scope, receive, send)
             return
+        counted = scope[_SCOPE_KEY] = _Counted(limiter, identity, standing)
 
         async def send_with_standing(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_headers(standing))
+                MutableHeaders(scope=message).update(_headers(counted.standing))
             await send(message)
 
         if standing.allowed:
-            scope[_SCOPE_KEY] = (limiter, identity)
             await self.app(scope, receive, send_with_standing)
             return
         error = RateLimitError(
@@ -63,9 +73,10 @@ class ThrottleMiddleware:
 
 async def charge(request: Request, cost: int) -> None:
     """Count a request that was let in as several."""
-    limiter, identity = request.scope.get(_SCOPE_KEY, (None, ""))
-    if limiter is not None and cost > 0:
-        await limiter.charge(identity, cost)
+    counted: _Counted | None = request.scope.get(_SCOPE_KEY)
+    if counted is not None and cost > 0:
+        standing = await counted.limiter.charge(counted.identity, cost)
+        counted.standing = standing or counted.standing
 
 
 def _headers(standing: Standing) -> dict[str, str]:

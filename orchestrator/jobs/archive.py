@@ -1,15 +1,28 @@
 """Take a ZIP of images apart without trusting it."""
 
 import io
+import struct
 import zipfile
 import zlib
 from typing import Final
 
 from orchestrator.errors import MalformedBodyError, TooManyBytesError, TooManyFilesError
 
-MAGIC: Final = b"PK\x03\x04"
+MAGICS: Final = (b"PK\x03\x04", b"PK\x05\x06")  # the second is that of an empty one
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED: Final = 0x1
+
+# What the standard library raises on damaged archives, as seen by feeding it such.
+_DAMAGES: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    RuntimeError,  # NotImplementedError among them
+    ValueError,  # UnicodeDecodeError among them
+    LookupError,
+    ArithmeticError,
+)
 
 
 def unpack(content: bytes, *, most_files: int, most_bytes: int, most_each: int) -> list[bytes]:
@@ -27,7 +40,7 @@ def unpack(content: bytes, *, most_files: int, most_bytes: int, most_each: int) 
             entries = [entry for entry in archive.infolist() if _is_image(entry)]
             _check(entries, most_files, most_bytes, most_each)
             return [archive.read(entry) for entry in entries]
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as err:
+    except _DAMAGES as err:
         raise MalformedBodyError(
             "expected a ZIP of images, got one that is damaged or encrypted; pack it anew"
         ) from err

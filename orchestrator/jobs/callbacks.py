@@ -36,12 +36,12 @@ _TIMEOUT: Final = 10.0
 _LONGEST_URL: Final = 1000
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
-# Takes the calls that are due; nobody else takes them for a while.
+# Takes the call that is due longest; nobody else takes it for a while, which is longer than a call takes.
 _CLAIM: Final = """
 local answer = redis.call('TIME')
 local now = tonumber(answer[1])
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], 0, now, 'LIMIT', 0, 10)
-for _, id in ipairs(due) do redis.call('ZADD', KEYS[1], now + tonumber(ARGV[1]), id) end
+local due = redis.call('ZRANGEBYSCORE', KEYS[1], 0, now, 'LIMIT', 0, 1)[1]
+if due then redis.call('ZADD', KEYS[1], now + tonumber(ARGV[1]), due) end
 return due
 """
 
@@ -84,13 +84,16 @@ def _is_allowed(url: str, hosts: Sequence[str]) -> bool:
         parts = urlsplit(url)
     except ValueError:
         return False
+    # Of other characters, urlsplit leaves out some that httpx then stumbles over
+    if not (url.isascii() and url.isprintable()):
+        return False
     host = parts.netloc.lower()
     is_local = parts.scheme == "http" and host.rpartition(":")[0] in _LOOPBACK
     return host in hosts and (parts.scheme == "https" or is_local) and not parts.fragment
 
 
 class Callbacks:
-    """Make the calls that are due."""
+    """Make the calls that are due, one at a time: what is claimed is called at once, or else by somebody else."""
 
     def __init__(self, client: "redis.Redis", ledger: Ledger, secret: str) -> None:
         self._client = client
@@ -100,15 +103,17 @@ class Callbacks:
         self._postpone = Script(client, _POSTPONE)
         self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False)
 
-    def deliver(self) -> None:
-        """Make every call that is due, one after the other."""
-        for name in self._claim([keys.OUTBOX], [_CLAIM_SECONDS]):
-            task_id = text(name)
-            task = self._ledger.find(task_id)
-            if task is None or task.status not in DONE or not task.callback or self._call(task):
-                self._done(task_id)
-            else:
-                self._put_off(task_id)
+    def deliver_one(self) -> bool:
+        """Make the call that is due longest, and tell whether there was one."""
+        task_id = text(self._claim([keys.OUTBOX], [_CLAIM_SECONDS]))
+        if not task_id:
+            return False
+        task = self._ledger.find(task_id)
+        if task is None or task.status not in DONE or not task.callback or self._call(task):
+            self._done(task_id)
+        else:
+            self._put_off(task_id)
+        return True
 
     def _call(self, task: Task) -> bool:
         body = json.dumps(payload(task)).encode()
@@ -120,7 +125,7 @@ class Callbacks:
         }
         try:
             answer = self._http.post(task.callback, content=body, headers=headers)
-        except httpx.HTTPError:
+        except (httpx.HTTPError, httpx.InvalidURL):
             return False
         return answer.is_success
 

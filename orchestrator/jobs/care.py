@@ -16,11 +16,11 @@ class Caretaker:
     Args:
         client: A client of its own: this thread's locks must not be held when a worker forks.
         key: Held in Redis by whoever comes first.
-        chores: What to do.
+        chores: What to do; one that returns true has more of it, and is called again at once.
     """
 
     def __init__(
-        self, client: "redis.Redis", key: str, chores: Sequence[Callable[[], None]]
+        self, client: "redis.Redis", key: str, chores: Sequence[Callable[[], bool | None]]
     ) -> None:
         self._client = client
         self._key = key
@@ -40,4 +40,5 @@ class Caretaker:
             mine = self._client.set(self._key, b"1", nx=True, px=int(900 * PERIOD_SECONDS))
         if mine:
             for chore in self._chores:
-                chore()
+                while chore() and not self._thread.stopping:
+                    pass

@@ -15,15 +15,18 @@ _LOOK_SECONDS: Final = 0.4
 _SILENT_LOOKS: Final = 35
 
 
-async def follow(look: Callable[[], Awaitable[TaskAnswer]]) -> AsyncIterator[str]:
-    """Yield server-sent events: the task whenever it has changed, until it is done.
+async def follow(
+    look: Callable[[], Awaitable[TaskAnswer]], is_stopping: Callable[[], bool]
+) -> AsyncIterator[str]:
+    """Yield server-sent events: the task whenever it has changed, until it is done or the server is to stop.
 
     Args:
         look: Returns the task as JSON.
+        is_stopping: Tells whether the server waits for its connections to end.
     """
     last: TaskAnswer | None = None
     silent = 0
-    while last is None or last["status"] not in DONE:
+    while last is None or not (last["status"] in DONE or is_stopping()):
         try:
             now = await look()
         except ServiceError as err:

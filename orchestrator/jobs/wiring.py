@@ -94,7 +94,7 @@ def create_caretakers(settings: Settings) -> list[Caretaker]:
     """
     client = connect(settings.redis_url)
     ledger = create_ledger(settings, client)
-    chores: list[Callable[[], None]] = [
+    chores: list[Callable[[], bool | None]] = [
         partial(_rescue, ledger),
         partial(create_blobs(settings, client).sweep, ledger.held),
     ]
@@ -102,7 +102,7 @@ def create_caretakers(settings: Settings) -> list[Caretaker]:
     if settings.callback_hosts and settings.callback_secret:
         own = connect(settings.redis_url)
         calls = Callbacks(own, create_ledger(settings, own), settings.callback_secret)
-        found.append(Caretaker(own, keys.CALLBACK_TICK, [calls.deliver]))
+        found.append(Caretaker(own, keys.CALLBACK_TICK, [calls.deliver_one]))
     return found
 
 

@@ -1,6 +1,7 @@
 """Accept many images at once, and give their results out together."""
 
 from functools import partial
+from typing import Final
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
@@ -10,15 +11,21 @@ from starlette.routing import Route
 from orchestrator.access.caller import caller_name
 from orchestrator.answers import AcceptedBatchAnswer
 from orchestrator.audit.subject import tell_subject
-from orchestrator.errors import MissingFileError, TaskNotFoundError, TooManyBytesError
+from orchestrator.errors import (
+    MalformedBodyError,
+    MissingFileError,
+    TaskNotFoundError,
+    TooManyBytesError,
+)
 from orchestrator.jobs import archive
 from orchestrator.jobs.submit import Submission
 from orchestrator.routes.forms import read_form
 from orchestrator.routes.parameters import options
 from orchestrator.routes.tasks import POLL_AGAIN, UUID, callback_url, idempotency
-from orchestrator.services import services
-from orchestrator.settings import Settings
+from orchestrator.services import Services, services
 from orchestrator.throttle import charge
+
+PATH: Final = "/async/batch"
 
 
 async def submit(request: Request) -> Response:
@@ -27,7 +34,7 @@ async def submit(request: Request) -> Response:
     form = await read_form(request, max_files=here.settings.batch_files)
     wanted = options(form)
     callback = callback_url(request, form)
-    uploads = await _uploads(form, here.settings)
+    uploads = await _uploads(form, here)
     submission = Submission(
         uploads, wanted, "zip", callback, is_batch=True, caller=caller_name(request.scope)
     )
@@ -79,16 +86,26 @@ def batch_id(request: Request) -> str:
     return found
 
 
-async def _uploads(form: FormData, settings: Settings) -> list[bytes]:
+async def _uploads(form: FormData, here: Services) -> list[bytes]:
     """Return the images of a form in their order; a single ZIP stands for the files in it."""
+    settings = here.settings
     files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
     contents = [await file.read() for file in files]
-    if len(contents) == 1 and contents[0].startswith(archive.MAGIC):
-        contents = archive.unpack(
-            contents[0],
-            most_files=settings.batch_files,
-            most_bytes=settings.batch_bytes,
-            most_each=settings.max_upload_bytes,
+    archives = [content for content in contents if content.startswith(archive.MAGICS)]
+    if archives and len(contents) > 1:
+        raise MalformedBodyError(
+            "expected images, or one ZIP of images, got a ZIP beside other files; send each ZIP as a batch of its own"
+        )
+    if archives:
+        # In a thread: inflating a large one would hold up every other request
+        contents = await here.threads.run(
+            partial(
+                archive.unpack,
+                archives[0],
+                most_files=settings.batch_files,
+                most_bytes=settings.batch_bytes,
+                most_each=settings.max_upload_bytes,
+            )
         )
     if not contents:
         raise MissingFileError(
@@ -102,7 +119,7 @@ async def _uploads(form: FormData, settings: Settings) -> list[bytes]:
 
 
 ROUTES = [
-    Route("/async/batch", submit, methods=["POST"]),
+    Route(PATH, submit, methods=["POST"]),
     Route("/batches/{batch_id}", show, name="batch"),
     Route("/batches/{batch_id}/result", result),
 ]

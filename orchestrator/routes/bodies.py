@@ -25,8 +25,8 @@ _MOST_VALUES: Final = 1000
 _BEFORE_A_VALUE: Final = (b"[", b"{", b",")
 
 
-async def read_json_upload(request: Request) -> tuple[bytes, Options]:
-    """Return the image of a JSON body, decoded, and what to draw.
+async def read_json_upload(request: Request) -> tuple[bytes, Options, Mapping[str, Any]]:
+    """Return the image of a JSON body, decoded, what to draw, and the body's other fields.
 
     Raises:
         RequestError: The body is no JSON, has no image, or a parameter is not one of those it takes.
@@ -43,13 +43,14 @@ async def read_json_upload(request: Request) -> tuple[bytes, Options]:
     return await here.threads.run(partial(_parse, body, here.settings.max_upload_bytes))
 
 
-def _parse(body: bytes, max_bytes: int) -> tuple[bytes, Options]:
+def _parse(body: bytes, max_bytes: int) -> tuple[bytes, Options, Mapping[str, Any]]:
     fields = _fields(body)
     wanted = options(fields)
-    return decode_base64(_image(fields), max_bytes), wanted
+    image = _image(fields.pop(IMAGE_FIELD, None))
+    return decode_base64(image, max_bytes), wanted, fields
 
 
-def _fields(body: bytes) -> Mapping[str, Any]:
+def _fields(body: bytes) -> dict[str, Any]:
     if sum(body.count(mark) for mark in _BEFORE_A_VALUE) > _MOST_VALUES:
         raise MalformedBodyError(
             f"expected an image and parameters, got JSON of more than {_MOST_VALUES} values"
@@ -67,8 +68,7 @@ def _fields(body: bytes) -> Mapping[str, Any]:
     return fields
 
 
-def _image(fields: Mapping[str, Any]) -> str:
-    image = fields.get(IMAGE_FIELD)
+def _image(image: Any) -> str:
     if image is None:
         raise MissingFileError(
             f"expected the image as base64 in the field '{IMAGE_FIELD}', got no such field"

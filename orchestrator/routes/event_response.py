@@ -16,6 +16,8 @@ class EventResponse(StreamingResponse):
         BusyError: As many streams are open as may be.
     """
 
+    media_type = "text/event-stream"
+
     def __init__(self, events: AsyncIterator[str], places: anyio.CapacityLimiter) -> None:
         if places.available_tokens < 1:
             raise BusyError(
@@ -24,7 +26,6 @@ class EventResponse(StreamingResponse):
             )
         super().__init__(
             events,
-            media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
         self._places = places

@@ -22,6 +22,17 @@ class _InMemoryParser(MultiPartParser):
     """Keep uploads off the disk; the size of the whole body is bounded elsewhere."""
 
     spool_max_size = sys.maxsize
+    is_within = False
+
+    def on_part_begin(self) -> None:
+        """Note that a part has begun."""
+        super().on_part_begin()
+        self.is_within = True
+
+    def on_end(self) -> None:
+        """Note that the last boundary has come."""
+        super().on_end()
+        self.is_within = False
 
 
 async def read_form(request: Request, max_files: int = 1) -> FormData:
@@ -45,13 +56,22 @@ async def read_form(request: Request, max_files: int = 1) -> FormData:
         request.headers, request.stream(), max_files=max_files, max_fields=_MAX_FIELDS
     )
     try:
-        return await parser.parse()
+        form = await parser.parse()
+    except UnicodeError as err:
+        raise MalformedBodyError(
+            "expected a multipart form in UTF-8, got one whose text can't be read by the charset that it names"
+        ) from err
     except MultiPartException as err:
         if max_files > 1 and err.message.startswith("Too many files"):
             raise TooManyFilesError(
                 f"expected at most {max_files} files, got more; send several batches"
             ) from err
         raise MalformedBodyError(f"expected a multipart form with one file: {err.message}") from err
+    if parser.is_within:
+        raise MalformedBodyError(
+            "expected a multipart form up to its last boundary, got one that is cut short; send it again"
+        )
+    return form
 
 
 async def uploaded_file(form: FormData) -> bytes:

@@ -15,7 +15,7 @@ from orchestrator.services import public_url, services
 async def densenet_predict(request: Request) -> Response:
     """Answer the report as JSON, with the URL of one annotated overlay per reported label."""
     here = services(request)
-    upload, wanted = await read_json_upload(request)
+    upload, wanted, _ = await read_json_upload(request)
 
     def work() -> HostedReportAnswer:
         with here.telemetry.analysis("sync") as stages:

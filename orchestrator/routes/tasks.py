@@ -50,8 +50,7 @@ async def submit_file(request: Request) -> Response:
 
 async def submit_json(request: Request) -> Response:
     """Accept a radiograph sent as base64 in JSON; its task results in a report with URLs."""
-    upload, wanted = await read_json_upload(request)
-    fields = await request.json() if b'"callback_url"' in await request.body() else {}
+    upload, wanted, fields = await read_json_upload(request)
     callback = callback_url(request, fields)
     return await _accept(request, _submission(request, upload, wanted, "hosted", callback))
 
@@ -82,7 +81,9 @@ async def events(request: Request) -> Response:
     here = services(request)
     look = partial(here.desk_threads.run, partial(here.desk.show, task_id(request)))
     await look()  # an unknown task is answered with 404, and not with a stream
-    return EventResponse(follow(look), here.streams)
+    if request.method == "HEAD":
+        return Response(media_type=EventResponse.media_type)
+    return EventResponse(follow(look, request.app.state.is_stopping), here.streams)
 
 
 async def forget(request: Request) -> Response:

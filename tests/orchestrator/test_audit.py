@@ -165,7 +165,7 @@ def test_the_trail_is_read_page_by_page_as_json_or_csv(api: httpx.Client) -> Non
 
 def appended(redis: RedisServer, entries: list[dict[str, str]]) -> None:
     async def append() -> None:
-        pool = connect_async(redis.url)
+        pool = connect_async(redis.url, 10)
         writer = AuditWriter(pool, Retention(60, 10_000))
         for entry in entries:
             await writer.append(entry)
@@ -256,7 +256,7 @@ def test_a_defect_is_in_the_trail_as_what_it_is_answered_with(redis: RedisServer
         raise ZeroDivisionError
 
     async def ask() -> int:
-        pool = connect_async(redis.url)
+        pool = connect_async(redis.url, 10)
         app = Starlette(
             routes=[Route("/densenet_predict", broken, methods=["POST"])],
             middleware=[

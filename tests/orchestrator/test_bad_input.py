@@ -1,5 +1,6 @@
 """Bad input over HTTP, to a real process: what is refused, with which status and code."""
 
+import socket
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any
@@ -130,6 +131,24 @@ def test_a_parameter_out_of_bounds(api: httpx.Client, name: str, value: str) -> 
             "malformed_body",
             id="junk in multipart",
         ),
+        pytest.param(
+            {
+                "content": b'--x\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nabc',
+                "headers": {"content-type": "multipart/form-data; boundary=x"},
+            },
+            400,
+            "malformed_body",
+            id="multipart that is cut short",
+        ),
+        pytest.param(
+            {
+                "content": b'--x\r\nContent-Disposition: form-data; name="\xff"\r\n\r\nabc\r\n--x--\r\n',
+                "headers": {"content-type": "multipart/form-data; boundary=x; charset=undefined"},
+            },
+            400,
+            "malformed_body",
+            id="a charset that can't be read",
+        ),
         pytest.param({"files": {"image": SOUND}}, 422, "missing_file", id="another field"),
         pytest.param(
             {"files": {"file": (None, "text")}}, 422, "missing_file", id="text in the field"
@@ -165,6 +184,31 @@ def test_unknown_paths_and_wrong_methods_are_problems_too(api: httpx.Client) -> 
     assert response.headers["allow"] == "POST"
     response = api.put("/tasks/0f8fad5b-d9cb-469f-a165-70867728950e")
     assert response.headers["allow"] == "DELETE, GET, HEAD"
+    response = api.post("/static/page/page.js")
+    assert_problem(response, 405, "method_not_allowed")
+    assert response.headers["allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "setting"),
+    [
+        ("/densenet_predict", "multipart/form-data; boundary=x", "MAX_UPLOAD_BYTES"),
+        ("/async/batch", "multipart/form-data; boundary=x", "BATCH_BYTES"),
+    ],
+)
+def test_whoever_asks_before_sending_too_much_is_spared_it(
+    api: httpx.Client, path: str, kind: str, setting: str
+) -> None:
+    """RFC 9110, 10.1.1: a final status in place of ``100 Continue``."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\n"
+        "Content-Length: 999999999\r\nExpect: 100-continue\r\n\r\n"
+    )
+    with socket.create_connection((api.base_url.host, api.base_url.port or 80), 10) as line:
+        line.sendall(head.encode())
+        with line.makefile("rb") as answer:
+            assert answer.readline().startswith(b"HTTP/1.1 413 ")
+            assert setting.encode() in answer.read()  # up to the end: it closes the connection
 
 
 def test_a_file_in_the_place_of_a_parameter_is_refused_without_its_name(api: httpx.Client) -> None:

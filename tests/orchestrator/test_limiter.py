@@ -32,7 +32,7 @@ def play(url: str, rate: str, scene: Callable[[Limiter, Clock], Awaitable[None]]
     missed = missed_counter()
 
     async def run() -> None:
-        pool = connect_async(url)
+        pool = connect_async(url, 10)
         clock = Clock(1_800_000_000.0)
         try:
             await scene(Limiter("test", rate, pool, missed, clock), clock)
@@ -89,7 +89,7 @@ def test_a_request_that_is_counted_as_its_window_ends_leaves_the_next_one_right(
     server: RedisServer,
 ) -> None:
     async def scene(limiter: Limiter, clock: Clock) -> None:
-        pool = connect_async(server.url)
+        pool = connect_async(server.url, 10)
         other = Limiter("test", "10/minute", pool, missed_counter(), clock)
         begin = clock.now
         for window in range(0, 1200, 120):  # again and again, as it is a matter of order
@@ -153,7 +153,7 @@ def test_what_is_counted_ends(server: RedisServer) -> None:
 
 def test_two_processes_count_together(server: RedisServer) -> None:
     async def scene(limiter: Limiter, clock: Clock) -> None:
-        pool = connect_async(server.url)
+        pool = connect_async(server.url, 10)
         other = Limiter("test", "3/minute", pool, missed_counter(), clock)
         assert await limiter.hit("a") == Standing(3, 2, 60)
         assert await other.hit("a") == Standing(3, 1, 60)
@@ -161,6 +161,22 @@ def test_two_processes_count_together(server: RedisServer) -> None:
         await pool.aclose()
 
     assert play(server.url, "3/minute", scene) == 0
+
+
+def test_as_many_as_may_be_connected_are_counted_at_once(server: RedisServer) -> None:
+    missed = missed_counter()
+
+    async def ask() -> None:
+        pool = connect_async(server.url, 150)
+        limiter = Limiter("crowd", "1000/day", pool, missed)
+        async with anyio.create_task_group() as group:
+            for _ in range(150):
+                group.start_soon(limiter.hit, "caller")
+        await pool.aclose()
+
+    anyio.run(ask)
+    ((counted, *_),) = [metric.samples for metric in missed.collect()]
+    assert counted.value == 0
 
 
 def test_without_redis_everybody_is_let_through(caplog: pytest.LogCaptureFixture) -> None:

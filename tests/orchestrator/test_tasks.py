@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.orchestrator.test_model_client import FakeServer, serving
@@ -23,6 +26,7 @@ from tests.support.workers import CXR, Service
 
 IMAGE = png(gradient(64, 64))
 NAME = "DOE^JANE_1970.png"
+AS_JSON = {"Content-Type": "application/json"}
 
 # The client program of the original system, as its README prints it.
 PROGRAM = """
@@ -193,6 +197,31 @@ def test_events_tell_the_task_until_it_is_done(api: httpx.Client) -> None:
     assert json.loads(lines[-1].removeprefix("data: "))["status"] == "SUCCESS"
 
 
+def test_whoever_asks_for_the_head_of_events_does_not_wait_for_them(idle: httpx.Client) -> None:
+    task = submit(idle)
+    answer = idle.head(f"{task['status_url']}/events", timeout=5)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert idle.get("/health", timeout=5).status_code == 200
+    idle.delete(task["status_url"])
+
+
+def test_a_server_that_is_to_stop_does_not_wait_for_those_who_listen(tmp_path: Path) -> None:
+    log = tmp_path / "api.log"
+    with running_redis(tmp_path / "redis") as redis, running_api(log, REDIS_URL=redis.url) as api:
+        task = submit(api)
+        with api.stream("GET", f"{task['status_url']}/events") as answer:
+            lines = answer.iter_lines()
+            assert next(lines) == "event: task"
+            pid = next(each.pid for each in psutil.Process().children() if is_api(each, api))
+            os.kill(pid, signal.SIGTERM)
+            assert list(lines)[-1] == ""  # the stream ends as streams do
+    assert "Traceback" not in log.read_text()
+
+
+def is_api(process: psutil.Process, api: httpx.Client) -> bool:
+    return any(each.laddr.port == api.base_url.port for each in process.net_connections("tcp"))
+
+
 def test_a_batch_of_files_and_one_of_a_zip_end_alike(api: httpx.Client) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -280,6 +309,8 @@ def test_unknown_tasks_are_not_found(idle: httpx.Client, path: str, name: str) -
         ([], "unsupported_media_type"),
         ([("file", IMAGE)] * 3, "too_many_files"),
         ([("file", b"PK\x03\x04 damaged")], "malformed_body"),
+        ([("file", IMAGE), ("file", b"PK\x03\x04")], "malformed_body"),
+        ([("file", b"PK\x05\x06" + bytes(18))], "missing_file"),
     ],
 )
 def test_bad_batches_are_refused_whole(idle: httpx.Client, files: Any, code: str) -> None:
@@ -289,8 +320,14 @@ def test_bad_batches_are_refused_whole(idle: httpx.Client, files: Any, code: str
 
 def test_a_callback_is_refused_unless_the_operator_allows_hosts(idle: httpx.Client) -> None:
     body = {"image": base64.b64encode(IMAGE).decode(), "callback_url": "https://example.com"}
-    answer = idle.post("/async/v2/densenet_predict", json=body)
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+    spellings = [
+        json.dumps(body).encode(),
+        json.dumps(body).encode("utf-16"),
+        json.dumps(body).replace("callback_url", r"callback\u005furl").encode(),
+    ]
+    for content in spellings:
+        answer = idle.post("/async/v2/densenet_predict", content=content, headers=AS_JSON)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
 
 
 def test_the_client_queues_a_folder_and_writes_what_it_would_have_written(

@@ -75,8 +75,9 @@ def test_a_refusal_is_logged_and_measured_under_its_route(api: httpx.Client) -> 
 
 
 def test_a_batch_counts_as_its_images(api: httpx.Client) -> None:
-    batch = post(api, "/async/batch", PREDICT, 6)
-    assert (batch.status_code, batch.headers["ratelimit-remaining"]) == (202, "3")
+    batch = post(api, "/async/batch", PREDICT, 3)
+    assert (batch.status_code, batch.headers["ratelimit-remaining"]) == (202, "1")
+    assert post(api, "/async/batch", PREDICT, 6).headers["ratelimit-remaining"] == "0"
     assert post(api, "/async/densenet_predict", PREDICT).status_code == 429
 
 

@@ -3,6 +3,7 @@ import io
 import zipfile
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import redis
 
@@ -71,11 +72,39 @@ def test_a_bomb_that_lies_about_its_size_gives_no_more_than_it_claims() -> None:
         b"PK\x03\x04 and nothing else",
         zipped(("a.png", b"1"))[:-5],
         zipped(("a.png", b"1"), method=zipfile.ZIP_LZMA),
+        pytest.param(zipped(("a.png", b"12345"))[1:], id="first byte lost"),
+        pytest.param(
+            zipped(("a.png", b"1"))
+            .replace(b"a.png", b"\xff.png")
+            .replace(b"\0\0\x08\0", b"\0\x08\x08\0"),
+            id="name that is no UTF-8",
+        ),
+        pytest.param(b"PK\x05\x06" + bytes(17), id="empty and cut short"),
     ],
 )
 def test_damaged_and_unusual_archives_are_refused(content: bytes) -> None:
     with pytest.raises(MalformedBodyError):
         opened(content)
+
+
+def test_an_archive_with_any_damage_is_refused_or_has_what_was_packed() -> None:
+    files = [(f"{number}.png", bytes([number]) * 50) for number in range(3)]
+    whole = zipped(*files)
+    packed = {content for _, content in files}
+    rng = np.random.default_rng(0)
+    refused = 0
+    for number in range(2000):
+        damaged = bytearray(whole)
+        place = int(rng.integers(0, len(whole)))
+        if number % 2:
+            del damaged[place]
+        else:
+            damaged[place] ^= int(rng.integers(1, 256))
+        try:
+            assert set(opened(bytes(damaged))) <= packed
+        except (MalformedBodyError, TooManyBytesError):
+            refused += 1
+    assert refused > 1000
 
 
 def test_a_batch_ends_in_one_archive_with_a_line_per_image(

@@ -81,7 +81,7 @@ def test_a_callback_is_made_once_and_signed(
     task_id = finished(client, settings, receiver, fails=fails)
     callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
     for _ in range(3):
-        callbacks.deliver()
+        callbacks.deliver_one()
         due_at_once(client)
     ((headers, body),) = receiver.calls
     expected = {"event": "task.done", "task_id": task_id, "status": "SUCCESS"}
@@ -100,7 +100,7 @@ def test_a_callback_that_is_refused_is_repeated_with_the_same_number(
     receiver.statuses = [500, 302, 204]
     callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
     for _ in range(5):
-        callbacks.deliver()
+        callbacks.deliver_one()
         due_at_once(client)
     assert len(receiver.calls) == 3
     assert len({headers["X-CXR-Delivery"] for headers, _ in receiver.calls}) == 1
@@ -113,10 +113,27 @@ def test_a_receiver_that_never_answers_is_given_up(
     receiver.statuses = [500] * 20
     callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
     for _ in range(12):
-        callbacks.deliver()
+        callbacks.deliver_one()
         due_at_once(client)
     assert len(receiver.calls) == 8
     assert client.zcard(keys.OUTBOX) == 0
+
+
+def test_an_address_that_can_not_be_called_does_not_keep_others_from_being_called(
+    client: "redis.Redis", settings: Settings, receiver: Receiver
+) -> None:
+    submission = Submission([b"image"], Options(), callback="https://pacs.example/\x01")
+    bad = create_submitter(settings, client).submit(submission)
+    ledger = create_ledger(settings, client)
+    ledger.begin(bad)
+    ledger.succeed(bad, 1)
+    finished(client, settings, receiver, fails=False)
+    due_at_once(client)
+    callbacks = Callbacks(client, ledger, SECRET)
+    while callbacks.deliver_one():
+        pass
+    assert len(receiver.calls) == 1
+    assert client.hget(keys.task_key(bad), "callback_tries") == b"1"
 
 
 @pytest.mark.parametrize(
@@ -132,6 +149,10 @@ def test_a_receiver_that_never_answers_is_given_up(
         "//pacs.example/x",
         "https://[pacs.example/x",
         "http://127.0.0.1:6379/x",
+        "https://pacs.example/x\n",
+        "https://pacs.example/\x01",
+        "https://pacs.example/\ud800",
+        "https://pacs.example/\N{LATIN SMALL LETTER E WITH ACUTE}",
         f"https://pacs.example/{'x' * 1000}",
     ],
 )

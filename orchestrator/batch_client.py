@@ -1,6 +1,7 @@
 """Send many images to a running service as batches, and fetch what becomes of each."""
 
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -52,7 +53,9 @@ def _submit(client: httpx.Client, contents: Sequence[bytes], form: Mapping[str, 
     """Send one batch and return where its state is told."""
     # The name sent is always the same: file names often are patients' names.
     files = [("file", ("image", content)) for content in contents]
-    location: str = send(client, _PATH, form, files).json()["status_url"]
+    # An answer that was lost is asked for again, and not the work.
+    once = {"Idempotency-Key": str(uuid.uuid4())}
+    location: str = send(client, _PATH, form, files, once).json()["status_url"]
     return location
 
 

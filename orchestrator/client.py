@@ -60,6 +60,7 @@ def send(
     path: str,
     form: Mapping[str, str],
     files: Sequence[tuple[str, tuple[str, bytes]]],
+    headers: Mapping[str, str] | None = None,
 ) -> httpx.Response:
     """Post a form until there is an answer that waiting won't change; return it if it is a success.
 
@@ -68,7 +69,7 @@ def send(
     """
     for attempt in range(_ATTEMPTS):
         try:
-            response = client.post(path, data=dict(form), files=list(files))
+            response = client.post(path, data=dict(form), files=list(files), headers=headers)
         except httpx.TransportError as err:
             raise ClientError(f"no answer from {client.base_url} ({type(err).__name__})") from err
         if response.status_code not in _RETRIED or attempt == _ATTEMPTS - 1:

@@ -271,7 +271,7 @@ class Settings:
     job_retries: int = _setting(
         10, _integer(1, 100), "Times that a task is tried again while something it needs is away."
     )
-    batch_files: int = _setting(1000, _integer(1, 100_000), "Most files of a batch.")
+    batch_files: int = _setting(1000, _integer(1, 5000), "Most files of a batch.")
     batch_bytes: int = _setting(
         500_000_000, _integer(1, 2**40), "Largest batch, in bytes, as sent and as unpacked."
     )

@@ -141,7 +141,8 @@ def _run(settings: Settings, port: int, children: list[Child]) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    url = f"http://{settings.host}:{port}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{host}:{port}"
     announced = False
     try:
         while not stopping:

@@ -2,7 +2,7 @@
 
 import logging
 import signal
-import time
+import threading
 from typing import Final
 
 import click
@@ -60,22 +60,21 @@ def worker() -> None:
 
 def _work(settings: Settings, relay: Relay) -> None:
     """Run workers one after the other: RQ's ends when Redis is away for long, this goes on until a signal."""
-    stopping = False
+    stopping = threading.Event()
 
-    def stop(*_: object) -> None:
-        nonlocal stopping
-        stopping = True
+    def take_signals() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopping.set())
 
-    while not stopping:
-        asked = _one(settings, relay)
-        for number in (signal.SIGINT, signal.SIGTERM):  # RQ's worker has taken them
-            signal.signal(number, stop)
-        stopping = asked or stopping
-        if not stopping:
-            time.sleep(_PAUSE_SECONDS)
+    take_signals()
+    while not stopping.is_set():
+        if _one(settings, relay, stopping):
+            return
+        take_signals()  # RQ's worker has taken them
+        stopping.wait(_PAUSE_SECONDS)
 
 
-def _one(settings: Settings, relay: Relay) -> bool:
+def _one(settings: Settings, relay: Relay, stopping: threading.Event) -> bool:
     """Run one worker to its end; return whether it was asked to end."""
     current: TaskWorker | None = None
     try:
@@ -83,6 +82,9 @@ def _one(settings: Settings, relay: Relay) -> bool:
         queue = open_queue(connect(settings.redis_url))
         horse = _Horse(settings, relay)
         current = TaskWorker(queue, ledger, horse.prepare, horse.farewell)
+        current.make_ready()
+        if stopping.is_set():
+            return True
         current.work(logging_level="WARNING")
     except Exception as err:  # noqa: BLE001 - this loop is the outermost of its process
         _log.warning("worker starts again", extra={"error": type(err).__name__})

@@ -93,7 +93,9 @@ class Desk:
             TaskRunningError: It is being worked on.
         """
         task = self.task(task_id)
-        if task.status == "SUCCESS" and task.kind == "hosted":
+        if (
+            task.kind == "hosted" and task.attempts
+        ):  # those of a failed one, too: all but its last step may be done
             self.store.delete(task.analysis_id)  # first: after the record nobody knows of them
         if self.ledger.forget(task_id) == "STARTED":
             raise TaskRunningError(

@@ -3,7 +3,7 @@
 Forking for each job, as RQ's Worker does, costs each one a connection to Redis and to the model
 server, and the reading of the model card; working in one process, as SimpleWorker does, loses the
 watcher. Here the horse is forked once and told each job through a pipe: it answers a byte when it is
-done, and the pipe's end tells at once when it has died.
+ready and whenever it is done, and the pipe's end tells at once when it has died.
 """
 
 import ctypes
@@ -18,12 +18,12 @@ from typing import Any, Final
 
 import redis
 from redis.client import Pipeline
-from rq import Queue, Worker
+from rq import Queue, Worker, worker_registration
 from rq.exceptions import DeserializationError
 from rq.executions import Execution
 from rq.job import Job
 from rq.timeouts import HorseMonitorTimeoutException, UnixSignalDeathPenalty
-from rq.utils import now
+from rq.utils import now, utcformat
 
 from orchestrator.errors import RedisUnavailableError, ServiceError
 from orchestrator.jobs.ledger import RENEW_SECONDS, Ledger
@@ -33,10 +33,15 @@ from orchestrator.memory import keep_freed_memory
 _JOBS_PER_HORSE: Final = 1000
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _WORKER_TTL: Final = 30
+_MISSED_AFTER: Final = 60
 
 _REFUSED: Final = ServiceError(
     "the task's entry in the queue is damaged and was not carried out; send the image again"
 )
+
+
+class HorseNotReadyError(Exception):
+    """A work-horse could not be prepared; the log has why."""
 
 
 class _JobDeadline(UnixSignalDeathPenalty):
@@ -101,15 +106,36 @@ class TaskWorker(Worker):
                 return
         if pipeline is not None:
             super().heartbeat(timeout, pipeline)
+            # Whoever was not heard of for long, as its machine or Redis stood still, was taken out of the lists
+            pipeline.hsetnx(self.key, "queues", ",".join(self.queue_names()))
+            pipeline.hsetnx(self.key, "birth", utcformat(self.birth_date or now()))
+            worker_registration.register(self, pipeline)
             return
         with self.connection.pipeline() as writes:
-            super().heartbeat(timeout, writes)
+            self.heartbeat(timeout or self.worker_ttl + _MISSED_AFTER, writes)
             writes.execute()
 
     def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
         """Write the worker's state if it is another than before."""
         if pipeline is not None or state != self.get_state():
             super().set_state(state, pipeline)
+
+    def make_ready(self) -> None:
+        """Have a horse that can do a job, before one is taken: no task may pay for what a horse lacks.
+
+        Raises:
+            HorseNotReadyError: It can't be prepared.
+        """
+        if self._jobs_left == 0:
+            self._dismiss()
+            self._fork()
+
+    def dequeue_job_and_maintain_ttl(
+        self, timeout: int | None, max_idle_time: int | None = None
+    ) -> tuple[Job, Queue] | None:
+        """Take a job from the queue, once there is a horse for it."""
+        self.make_ready()
+        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
 
     def prepare_execution(self, job: Job) -> Execution:
         """Take the lease of the task before anything else."""
@@ -125,17 +151,14 @@ class TaskWorker(Worker):
             self.log.warning("no heartbeat", extra={"task_id": job.id})
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:  # noqa: ARG002 - RQ's signature
-        """Tell the horse which job to do, forking one if there is none."""
-        if self._jobs_left == 0:
-            self._dismiss()
-            self._fork()
+        """Tell the horse which job to do, forking another if it is gone."""
         (execution,) = self.executions.values()
         order = f"{job.id} {execution.id}\n".encode()
         try:
             os.write(self._orders, order)
         except BrokenPipeError:  # it died while it had nothing to do
-            self._dismiss()
-            self._fork()
+            self._jobs_left = 0
+            self.make_ready()
             os.write(self._orders, order)
         self._jobs_left -= 1
         self._horse_pid = self._horse
@@ -208,6 +231,10 @@ class TaskWorker(Worker):
             os.setpgid(pid, pid)
         self._horse = pid
         self._jobs_left = _JOBS_PER_HORSE
+        if not os.read(self._answers, 1):
+            os.waitpid(pid, 0)
+            self._close()
+            raise HorseNotReadyError
 
     def _ride(self, orders: int, answers: int) -> None:
         """Do jobs until the parent closes the pipe; never returns."""
@@ -219,6 +246,7 @@ class TaskWorker(Worker):
         try:
             keep_freed_memory()
             self._prepare()
+            os.write(answers, b".")
             with os.fdopen(orders) as lines:
                 for line in lines:
                     self._do(*line.split())

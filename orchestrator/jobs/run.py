@@ -87,6 +87,8 @@ def run_task(task_id: str) -> str:
         if workshop.ledger.succeed(task_id, size, workshop.statistics.arguments(report)):
             workshop.telemetry.analysed(report)
             workshop.telemetry.task_succeeded(time.time() - task.created)
+        elif workshop.ledger.find(task_id) is None:  # forgotten while it was worked on
+            _discard(workshop, task)
     except RequestError as err:
         raise _ended(workshop, task, err) from None
     except DependencyError as err:
@@ -149,6 +151,14 @@ def _keep(workshop: Workshop, task: Task, analysis: Analysis) -> int:
     result = workshop.results.pack(task, analysis, workshop.store)
     workshop.results.put(task, result)
     return len(result)
+
+
+def _discard(workshop: Workshop, task: Task) -> None:
+    """Delete what was kept for a task that nobody knows any more."""
+    with suppress(DependencyError):
+        workshop.results.delete(task)
+        if task.kind == "hosted":
+            workshop.store.delete(task.analysis_id)
 
 
 def _late(workshop: Workshop) -> JobTimeoutError:

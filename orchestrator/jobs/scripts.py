@@ -2,8 +2,8 @@
 
 A task that is neither done nor forgotten stands in ``cxr:open`` with the moment at which somebody
 should look after it. A worker that has taken it moves that moment ahead as long as it lives; what
-:data:`CARE` then finds neither waiting nor looked after is put back into the queue. Time is the
-server's own, so the clocks of API and workers don't matter.
+:data:`CARE` then finds neither waiting nor looked after is put back into the queue. Time is Redis' own; but RQ
+writes the moment of the next try by the worker's clock, so one that is behind tries again too soon.
 """
 
 from typing import Final
@@ -100,7 +100,6 @@ if KEYS[5] then
     return {'known', known}
   end
 end
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', HELD, 0, time())) do release(name) end
 local waiting = redis.call('LLEN', QUEUE) + redis.call('ZCARD', SCHEDULED)
 if waiting + count > most then return {'jobs', waiting} end
 local held = tonumber(redis.call('HGET', SIZES, 'total') or '0')
@@ -120,6 +119,9 @@ while at <= #ARGV do
   local words = tonumber(ARGV[at])
   redis.call(unpack(ARGV, at + 1, at + words))
   at = at + words + 1
+end
+for task = 0, count - 1 do
+  redis.call('HSET', 'cxr:task:' .. ARGV[9 + 2 * task], 'created', time())
 end
 longer('rq:queues', ttl)
 longer(QUEUE, ttl)
@@ -149,7 +151,7 @@ local key = 'cxr:task:' .. ARGV[1]
 local status = redis.call('HGET', key, 'status')
 if not status or status == 'SUCCESS' then return {} end
 if status == 'FAILURE' then
-  redis.call('HDEL', key, 'crashes', 'result_until', 'finished')
+  redis.call('HDEL', key, 'crashes', 'callback_tries', 'result_until', 'finished')
   redis.call('EXPIRE', key, ARGV[3])
   redis.call('ZREM', OUTBOX, ARGV[1])
 end
@@ -281,6 +283,7 @@ for _, key in ipairs({'rq:workers', KEYS[6]}) do
   end
   redis.call('EXPIRE', key, 600)
 end
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', HELD, 0, now, 'LIMIT', 0, 1000)) do release(name) end
 local due = redis.call('ZRANGEBYSCORE', OPEN, '-inf', now)
 if #due == 0 then return rescued end
 local waiting = {}

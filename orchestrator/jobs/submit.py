@@ -105,13 +105,18 @@ class Submitter:
             IdempotencyConflictError: The key was used for another submission.
             DependencyError: Redis or the folder of blobs is away.
         """
-        self._refuse_early(submission)
+        if not idempotency:  # a repeated key is answered, however full the queue is
+            self._refuse_early(submission)
         tasks = [self._task(submission) for _ in submission.uploads]
         identifier = str(uuid.uuid4()) if submission.is_batch else tasks[0].task_id
         # In Redis the script claims the uploads; files have no such moment and are kept from the start.
         ttl = _UNCLAIMED_SECONDS if self._in_redis else self._lifetimes.waiting
-        for task, upload in zip(tasks, submission.uploads, strict=True):
-            self._blobs.put(upload_name(task.task_id), upload, ttl)
+        try:
+            for task, upload in zip(tasks, submission.uploads, strict=True):
+                self._blobs.put(upload_name(task.task_id), upload, ttl)
+        except DependencyError:
+            self._discard(tasks)
+            raise
         answer = self._try(submission, tasks, identifier, idempotency)
         if answer[0] == "accepted":
             return identifier
@@ -128,13 +133,8 @@ class Submitter:
             waiting, held = pipe.execute()
         if waiting + len(submission.uploads) > self._limits.tasks:
             raise _refusal(["jobs", waiting], self._limits)
-        if int(held or 0) + submission.size > self._limits.bytes and not self._expired():
+        if int(held or 0) + submission.size > self._limits.bytes:
             raise _refusal(["bytes", held], self._limits)
-
-    def _expired(self) -> bool:
-        """Tell whether bytes are counted that are gone already."""
-        with translated():
-            return bool(self._client.zcount(keys.HELD, 0, time.time()))
 
     def _task(self, submission: Submission) -> Task:
         return Task(

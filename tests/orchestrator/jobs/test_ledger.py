@@ -1,16 +1,23 @@
 import time
 from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import redis
 
-from orchestrator.errors import ModelUnavailableError, NotAnImageError, TaskRunningError
+from orchestrator.errors import (
+    ModelUnavailableError,
+    NotAnImageError,
+    RedisUnavailableError,
+    TaskRunningError,
+)
 from orchestrator.jobs import keys, ledger
 from orchestrator.jobs.submit import Submission
 from orchestrator.jobs.wiring import create_desk, create_ledger, create_submitter
 from orchestrator.settings import Settings
 from orchestrator.storage.create import create_store
-from orchestrator.study import Options
+from orchestrator.study import Options, Overlay
 
 ONE = Submission([b"image"], Options())
 
@@ -134,6 +141,54 @@ def test_a_failed_task_that_is_put_back_is_done_once(
     assert (again.status, again.attempts) == ("STARTED", 2)
     assert records.succeed(task_id, 10)
     assert records.begin(task_id) is None
+
+
+def test_forgetting_a_failed_task_takes_the_pictures_of_its_tries_along(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    store = create_store(settings)
+    desk = create_desk(settings, client, store)
+    task_id = desk.submitter.submit(replace(ONE, kind="hosted"))
+    task = desk.ledger.begin(task_id)
+    assert task is not None
+    picture = Overlay(
+        label="Mass",
+        probability=0.5,
+        content=b"picture",
+        media_type="image/png",
+        extension=".png",
+        size=(1, 1),
+        radiograph=(0, 0, 1, 1),
+    )
+    store.put(task.analysis_id, [picture])
+    desk.ledger.fail(task_id, RedisUnavailableError("its result could not be kept"))
+    assert list(Path(settings.data_dir).rglob("*.png"))
+
+    desk.forget(task_id)
+
+    assert not list(Path(settings.data_dir).rglob("*.png"))
+
+
+def test_a_task_that_is_put_back_is_called_back_as_often_as_any(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    ledger = create_ledger(settings, client)
+    task_id = create_submitter(settings, client).submit(ONE)
+    client.hset(keys.task_key(task_id), "callback_tries", 8)
+    ledger.fail(task_id, RedisUnavailableError("away"))
+    ledger.begin(task_id)
+    assert client.hget(keys.task_key(task_id), "callback_tries") is None
+
+
+def test_a_task_is_as_old_as_redis_says(client: "redis.Redis", settings: Settings) -> None:
+    with patch("time.time", return_value=1_000_000_000.0):  # an API whose clock is years behind
+        task_id = create_submitter(settings, client).submit(ONE)
+    ledger = create_ledger(settings, client)
+    ledger.care()
+    task = ledger.find(task_id)
+    assert task is not None
+    assert task.status == "PENDING"
+    assert abs(task.created - client.time()[0]) < 60
 
 
 def test_forgetting_leaves_no_trace(client: "redis.Redis", settings: Settings) -> None:

@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from orchestrator.blobs.base import upload_name
+from orchestrator.blobs.memory import RedisBlobs
 from orchestrator.errors import (
     IdempotencyConflictError,
     QueueFullError,
@@ -85,11 +86,41 @@ def test_limits_hold_when_many_submit_at_once(client: "redis.Redis", settings: S
 
 
 def test_bytes_that_are_gone_no_longer_count(client: "redis.Redis", settings: Settings) -> None:
+    kept = create_submitter(replace(settings, queue_bytes=1000), client)
+    kept.submit(Submission([bytes(100)], Options()))
     short = replace(settings, queue_bytes=1000, queue_ttl=1, result_ttl=1)
-    submitter = create_submitter(short, client)
-    submitter.submit(Submission([bytes(600)], Options()))
+    create_submitter(short, client).submit(Submission([bytes(600)], Options()))
     time.sleep(2.2)
-    submitter.submit(Submission([bytes(600)], Options()))
+    create_ledger(settings, client).care()
+    assert client.hget(keys.SIZES, "total") == b"100"
+    kept.submit(Submission([bytes(600)], Options()))
+
+
+def test_a_submission_that_is_broken_off_leaves_no_bytes(
+    client: "redis.Redis", settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitter = create_submitter(settings, client)
+    put = RedisBlobs.put
+
+    def put_once(self: RedisBlobs, name: str, content: bytes, ttl: int) -> None:
+        if client.keys("cxr:blob:*"):
+            raise RedisUnavailableError("out of memory")
+        put(self, name, content, ttl)
+
+    monkeypatch.setattr(RedisBlobs, "put", put_once)
+    with pytest.raises(RedisUnavailableError):
+        submitter.submit(Submission([bytes(10), bytes(10)], Options(), is_batch=True))
+    assert client.keys("cxr:*") == []
+
+
+def test_a_repeated_submission_is_known_however_full_the_queue_is(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    submitter = create_submitter(replace(settings, queue_limit=1), client)
+    only = Submission([bytes(10)], Options())
+    assert submitter.submit(only, "key") == submitter.submit(only, "key")
+    with pytest.raises(QueueFullError):
+        submitter.submit(only, "another key")
 
 
 def test_a_repeated_submission_is_the_same_task(client: "redis.Redis", settings: Settings) -> None:

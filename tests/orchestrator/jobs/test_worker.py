@@ -19,13 +19,23 @@ import redis
 
 from orchestrator.errors import NotAnImageError
 from orchestrator.jobs import keys
+from orchestrator.jobs.overview import look
+from orchestrator.jobs.run import furnish, run_task
 from orchestrator.jobs.submit import Submission
 from orchestrator.jobs.task import Task
-from orchestrator.jobs.wiring import create_desk, create_ledger, create_submitter
+from orchestrator.jobs.wiring import (
+    create_desk,
+    create_ledger,
+    create_submitter,
+    create_workshop,
+)
 from orchestrator.settings import Settings
 from orchestrator.storage.create import create_store
 from orchestrator.study import Options
+from tests.support.fake_worker import FakeModel
 from tests.support.images import gradient, png
+from tests.support.model_server import free_port
+from tests.support.workers import CXR, Service
 
 IMAGE = png(gradient(64, 64))
 
@@ -55,6 +65,86 @@ def test_a_task_ends_in_its_result(
     # the upload is gone at once, and with it its bytes
     assert client.keys("cxr:blob:upload-*") == []
     assert int(client.hget(keys.SIZES, "total") or 0) == len(content)
+
+
+def test_a_task_that_is_forgotten_while_it_is_worked_on_leaves_nothing(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    """It is taken for an orphan, put back, cancelled; and then the worker that had it goes on after all."""
+    submission = Submission([IMAGE], Options(), kind="hosted")
+    task_id = create_submitter(settings, client).submit(submission)
+    ledger = create_ledger(settings, client)
+    workshop = create_workshop(settings, client)
+
+    class SlowModel(FakeModel):
+        def predict(self, *arguments: Any) -> Any:
+            client.hset(keys.task_key(task_id), "status", "RETRY")
+            ledger.forget(task_id)
+            return super().predict(*arguments)
+
+    furnish(replace(workshop, model=SlowModel()))
+    run_task(task_id)
+    assert client.keys("cxr:blob:*") == []
+    assert not [path for path in Path(settings.data_dir).rglob("*.jpg") if path.is_file()]
+
+
+@pytest.mark.slow
+def test_a_worker_that_was_not_heard_of_for_long_is_listed_again(
+    client: "redis.Redis", environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Where its machine stood still or Redis was away, its key has run out and CARE has struck it off the lists."""
+    worker = Service([*CXR, "worker"], environment, tmp_path / "worker.log")
+    worker.start()
+    try:
+        wait_until(lambda: look(client).workers == 1)
+        client.delete("rq:workers", f"rq:workers:{keys.QUEUE_NAME}", *client.keys("rq:worker:*"))
+        assert look(client).workers == 0
+        wait_until(lambda: look(client).workers == 1)
+    finally:
+        assert worker.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_worker_that_lacks_something_takes_no_task(
+    client: "redis.Redis", environment: dict[str, str], settings: Settings, tmp_path: Path
+) -> None:
+    thresholds = tmp_path / "thresholds.json"
+    values = {"format": 1, "model_name": "m", "card_digest": "0" * 64, "method": "m", "images": 1}
+    thresholds.write_text(json.dumps({**values, "thresholds": {"Mass": 0.5}}))
+    variables = {
+        **environment,
+        "THRESHOLDS": str(thresholds),
+        "MODEL_SERVER": f"127.0.0.1:{free_port()}",
+    }
+    worker = Service([*CXR, "worker"], variables, tmp_path / "worker.log")
+    worker.start()
+    try:
+        wait_until(lambda: look(client).workers == 1)
+        away = thresholds.rename(tmp_path / "elsewhere")
+        for horse in worker.horses():
+            horse.kill()
+        first = submit(settings, client)  # finds out, and costs a horse
+        wait_until(lambda: look(client).workers == 0)
+        second = submit(settings, client)
+        time.sleep(5)
+        waiting = find(settings, client, second)
+        assert (waiting.status, waiting.attempts) == ("PENDING", 0)
+        away.rename(thresholds)
+        ledger = create_ledger(settings, client)
+        wait_until(lambda: find(settings, client, first).attempts > 0, ledger.care)
+        wait_until(lambda: find(settings, client, second).attempts > 0, ledger.care)
+    finally:
+        assert worker.stop() == 0
+    reasons = [find(settings, client, task_id).reason for task_id in (first, second)]
+    assert {reason.code for reason in reasons if reason} == {"model_unavailable"}
+
+
+def wait_until(holds: Callable[[], bool], meanwhile: Callable[[], object] = time.time) -> None:
+    until = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < until
+        meanwhile()
+        time.sleep(0.1)
 
 
 def test_with_blobs_on_the_disk_redis_holds_records_only(

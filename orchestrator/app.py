@@ -26,7 +26,7 @@ from orchestrator.limiter import Limiter, missed_counter
 from orchestrator.model_client import open_model
 from orchestrator.openapi.document import describe
 from orchestrator.problems import handlers
-from orchestrator.redis_client import connect, connect_async
+from orchestrator.redis_client import connect, connect_async, connect_briefly
 from orchestrator.request_id import RequestIdMiddleware
 from orchestrator.response_headers import ResponseHeadersMiddleware
 from orchestrator.routes import (
@@ -92,7 +92,8 @@ def create_app(settings: Settings) -> Starlette:
     async def lifespan(_: Starlette) -> AsyncIterator[State]:
         store = create_store(settings)
         client = connect(settings.redis_url)
-        QueueCollector(client, QueueLimits(settings.queue_limit, settings.queue_bytes), registry)
+        watch = connect_briefly(settings.redis_url)
+        QueueCollector(watch, QueueLimits(settings.queue_limit, settings.queue_bytes), registry)
         statistics = Statistics(client, settings.stats_retention_days)
         notes = Notes(statistics, registry)
         model = open_model(settings, settings.model_calls, telemetry)
@@ -100,6 +101,7 @@ def create_app(settings: Settings) -> Starlette:
         pools = {
             "analyses": BoundedThreads(settings.request_threads, settings.request_queue),
             "health": BoundedThreads(2, 100),
+            "watch": BoundedThreads(2, 100),
             "tasks": BoundedThreads(_DESK_THREADS, _DESK_QUEUE),
         }
         ThreadCollector(pools, registry)
@@ -123,6 +125,8 @@ def create_app(settings: Settings) -> Starlette:
                         audit=AuditReader(client) if auditor else None,
                         threads=pools["analyses"],
                         health_threads=pools["health"],
+                        watch=watch,
+                        watch_threads=pools["watch"],
                         streams=anyio.CapacityLimiter(_STREAMS),
                         desk_threads=pools["tasks"],
                     )
@@ -132,6 +136,7 @@ def create_app(settings: Settings) -> Starlette:
                 for caretaker in caretakers:
                     await anyio.to_thread.run_sync(caretaker.stop)
                 await anyio.to_thread.run_sync(notes.stop)
+                watch.close()
                 client.close()
                 await pool.aclose()
                 await anyio.to_thread.run_sync(telemetry.tracer.close)

@@ -146,9 +146,9 @@ class ModelClient:
         """Predict one preprocessed image, uint8 ``[H, W]``, with whichever version is served."""
         return self._gradcam(image, self._until())
 
-    def describe(self) -> Servable:
+    def describe(self, *, timeout: float | None = None) -> Servable:
         """Return the version that is served, with its card."""
-        return self._describe(None, self._until())
+        return self._describe(None, self._until(timeout))
 
     def servable(self, version: int) -> Servable:
         """Return a version's card; an old version's stays known until it is CARD_SECONDS old."""
@@ -172,8 +172,8 @@ class ModelClient:
         """Close the channel; a later call opens another."""
         self._channel.close()
 
-    def _until(self) -> float:
-        return time.monotonic() + self._deadline
+    def _until(self, timeout: float | None = None) -> float:
+        return time.monotonic() + (timeout or self._deadline)
 
     def _describe(self, version: int | None, until: float) -> Servable:
         known = self._described.get(version)

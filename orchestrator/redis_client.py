@@ -14,6 +14,7 @@ from orchestrator.errors import RedisUnavailableError
 
 _CONNECT_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 0.5
 _RETRY_AFTER: Final = 5
 
@@ -29,6 +30,17 @@ def connect(url: str) -> "redis.Redis":
         socket_timeout=_ANSWER_SECONDS,
         socket_keepalive=True,
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), 1),
+    )
+
+
+def connect_briefly(url: str) -> "redis.Redis":
+    """Return a client for whoever only looks whether Redis answers: one that hangs counts as away after a second."""
+    return redis.Redis.from_url(
+        url,
+        socket_connect_timeout=_LOOK_SECONDS,
+        socket_timeout=_LOOK_SECONDS,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
     )
 
 

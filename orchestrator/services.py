@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import anyio
 import anyio.to_thread
+import redis
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -84,7 +85,11 @@ class ThreadCollector(Collector):
 
 @dataclass(frozen=True)
 class Services:
-    """What a handler may use; health checks have threads of their own, so that load can't starve them."""
+    """What a handler may use.
+
+    Health checks have threads of their own, so that load can't starve them; and so have looks at Redis, so that one
+    that hangs keeps no answer from those who don't need it.
+    """
 
     settings: Settings
     model: ModelClient
@@ -97,6 +102,8 @@ class Services:
     audit: AuditReader | None
     threads: BoundedThreads
     health_threads: BoundedThreads
+    watch: redis.Redis
+    watch_threads: BoundedThreads
     desk_threads: BoundedThreads
     streams: anyio.CapacityLimiter
 

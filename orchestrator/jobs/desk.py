@@ -3,17 +3,13 @@
 from dataclasses import dataclass
 from typing import Final
 
-import redis
-
 from orchestrator.answers import BatchAnswer, TaskAnswer
 from orchestrator.errors import ServiceError, TaskNotFoundError, TaskRunningError
 from orchestrator.jobs.batch import Batches
 from orchestrator.jobs.ledger import Ledger
-from orchestrator.jobs.overview import Overview, look
 from orchestrator.jobs.results import Results
 from orchestrator.jobs.submit import Submission, Submitter
 from orchestrator.jobs.task import DONE, Task
-from orchestrator.redis_client import translated
 from orchestrator.storage.base import Store
 
 _UNKNOWN: Final = (
@@ -25,21 +21,11 @@ _UNKNOWN: Final = (
 class Desk:
     """Serve callers; every method blocks on Redis and raises RedisUnavailableError if it is away."""
 
-    client: "redis.Redis"
     ledger: Ledger
     submitter: Submitter
     results: Results
     batches: Batches
     store: Store
-
-    def ping(self) -> None:
-        """Make sure that Redis answers."""
-        with translated():
-            self.client.ping()
-
-    def look(self) -> Overview:
-        """Return how queue and workers stand."""
-        return look(self.client)
 
     def submit(self, submission: Submission, idempotency: str = "") -> TaskAnswer:
         """Accept one upload and return its task as JSON; see `Submitter.submit`."""

@@ -68,6 +68,16 @@ class Overview:
             )
 
 
+def ping(client: "redis.Redis") -> None:
+    """Make sure that Redis answers.
+
+    Raises:
+        RedisUnavailableError: It does not.
+    """
+    with translated():
+        client.ping()
+
+
 def look(client: "redis.Redis") -> Overview:
     """Return the figures of now.
 

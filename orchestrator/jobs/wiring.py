@@ -59,7 +59,6 @@ def create_desk(settings: Settings, client: "redis.Redis", store: Store) -> Desk
     """Return what the API does with tasks."""
     ledger, results = create_ledger(settings, client), create_results(settings, client)
     return Desk(
-        client=client,
         ledger=ledger,
         submitter=create_submitter(settings, client),
         results=results,

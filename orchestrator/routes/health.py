@@ -17,6 +17,7 @@ from orchestrator.answers import (
     WorkersHealthAnswer,
 )
 from orchestrator.errors import ModelUnavailableError, ServiceError
+from orchestrator.jobs.overview import look, ping
 from orchestrator.model_client import ModelClient, Servable
 from orchestrator.problems import problem
 from orchestrator.services import services
@@ -53,7 +54,7 @@ async def health_redis(request: Request) -> Response:
     """Say whether Redis answers."""
     here = services(request)
     try:
-        await here.health_threads.run(here.desk.ping)
+        await here.watch_threads.run(partial(ping, here.watch))
     except ServiceError as err:
         return problem(request, err)
     answer: RedisHealthAnswer = {"status": "ok"}
@@ -64,7 +65,7 @@ async def health_workers(request: Request) -> Response:
     """Say whether workers live, and how long the queue is."""
     here = services(request)
     try:
-        seen = await here.health_threads.run(here.desk.look)
+        seen = await here.watch_threads.run(partial(look, here.watch))
         seen.require_workers()
     except ServiceError as err:
         return problem(request, err)
@@ -97,7 +98,7 @@ def available(model: ModelClient) -> Servable:
             f"expected a version that is AVAILABLE, got {', '.join(states) or 'none'}",
             retry_after=_RETRY_AFTER,
         )
-    return model.describe()
+    return model.describe(timeout=_PATIENCE)
 
 
 ROUTES = [

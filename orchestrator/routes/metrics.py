@@ -13,7 +13,7 @@ from orchestrator.services import services
 async def metrics(request: Request) -> Response:
     """Answer every metric of this process, and those of the queue."""
     here = services(request)
-    content = await here.health_threads.run(partial(generate_latest, here.registry))
+    content = await here.watch_threads.run(partial(generate_latest, here.registry))
     return Response(content, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

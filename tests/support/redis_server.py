@@ -1,5 +1,6 @@
 """Run a real Valkey, from its wheel, that can be killed and started again on its file."""
 
+import signal
 import socket
 import subprocess
 import time
@@ -52,6 +53,16 @@ class RedisServer:
             self.process.kill()
             self.process.wait()
         self.process = None
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Let it stand still until the block ends: it takes connections and answers nothing."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
 
 @contextmanager

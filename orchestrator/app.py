@@ -59,6 +59,8 @@ from orchestrator.throttle import ThrottleMiddleware
 # Redis answers in a fraction of a millisecond; more threads than these would only wait for each other.
 _DESK_THREADS: Final = 16
 _DESK_QUEUE: Final = 2000
+# A batch may unpack to BATCH_BYTES: one at a time does, and the bodies of those that wait are bounded elsewhere.
+_BATCH_QUEUE: Final = 100
 _EXPOSED: Final = (
     *("X-Request-ID", "Location", "Retry-After", "Content-Disposition"),
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
@@ -103,6 +105,7 @@ def create_app(settings: Settings) -> Starlette:
             "health": BoundedThreads(2, 100),
             "watch": BoundedThreads(2, 100),
             "tasks": BoundedThreads(_DESK_THREADS, _DESK_QUEUE),
+            "batches": BoundedThreads(1, _BATCH_QUEUE),
         }
         ThreadCollector(pools, registry)
         async with anyio.create_task_group() as background:
@@ -129,6 +132,7 @@ def create_app(settings: Settings) -> Starlette:
                         watch_threads=pools["watch"],
                         streams=anyio.CapacityLimiter(_STREAMS),
                         desk_threads=pools["tasks"],
+                        batch_threads=pools["batches"],
                     )
                 }
             finally:
@@ -177,6 +181,7 @@ def create_app(settings: Settings) -> Starlette:
                 max_bytes=settings.max_upload_bytes,
                 batch=batch.PATH,
                 batch_bytes=settings.batch_bytes,
+                held_bytes=settings.body_bytes,
             ),
             Middleware(BodyTimeoutMiddleware, seconds=settings.body_timeout),
         ],

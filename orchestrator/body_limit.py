@@ -12,7 +12,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestrator.errors import TooManyBytesError
+from orchestrator.errors import BusyError, TooManyBytesError
 
 _JSON_SLACK: Final = 65_536
 
@@ -20,18 +20,25 @@ _JSON_SLACK: Final = 65_536
 class BodyLimitMiddleware:
     """Raise TooManyBytesError at the read that passes the limit, or before the first if the length is declared.
 
+    What all bodies together take in memory is bounded too: the read that passes that raises BusyError.
+
     Args:
         app: What reads bodies.
         max_bytes: Of an image, which MAX_UPLOAD_BYTES sets.
         batch: Path that takes many images at once.
         batch_bytes: Of a body there, which BATCH_BYTES sets.
+        held_bytes: Of all bodies that are not answered yet, which BODY_BYTES sets; one alone may have more.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, batch: str, batch_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, max_bytes: int, batch: str, batch_bytes: int, held_bytes: int
+    ) -> None:
         self.app = app
         self.max_bytes = max_bytes
         self.batch = batch
         self.batch_bytes = batch_bytes
+        self.held_bytes = held_bytes
+        self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -50,15 +57,25 @@ class BodyLimitMiddleware:
             nonlocal total
             # Before anything is read: whoever sends "Expect: 100-continue" is spared the sending (RFC 9110, 10.1.1)
             message = {} if too_large else await receive()
-            total += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            total += size
+            self._held += size
             if too_large or total > limit:
                 raise TooManyBytesError(
                     f"expected a body of at most {limit} bytes, got more; send less at once, or ask the operator to"
                     f" raise {setting}"
                 )
+            if self._held > self.held_bytes and self._held > total:
+                raise BusyError(
+                    "as many bytes of images are being received as this server takes at once; try again shortly",
+                    retry_after=1,
+                )
             return message
 
-        await self.app(scope, limited_receive, send)
+        try:
+            await self.app(scope, limited_receive, send)
+        finally:
+            self._held -= total
 
     def _limit(self, content_type: str) -> int:
         if content_type.partition(";")[0].strip().lower() == "application/json":

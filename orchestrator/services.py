@@ -105,6 +105,7 @@ class Services:
     watch: redis.Redis
     watch_threads: BoundedThreads
     desk_threads: BoundedThreads
+    batch_threads: BoundedThreads
     streams: anyio.CapacityLimiter
 
 

@@ -275,6 +275,11 @@ class Settings:
     batch_bytes: int = _setting(
         500_000_000, _integer(1, 2**40), "Largest batch, in bytes, as sent and as unpacked."
     )
+    body_bytes: int = _setting(
+        500_000_000,
+        _integer(1, 2**40),
+        "Bytes of bodies that an API process takes in at once before it answers 503.",
+    )
     callback_hosts: str | None = _setting(
         None, str, "Hosts that `callback_url` may name, comma-separated; none if unset."
     )

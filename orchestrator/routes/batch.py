@@ -1,15 +1,16 @@
 """Accept many images at once, and give their results out together."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from orchestrator.access.caller import caller_name
-from orchestrator.answers import AcceptedBatchAnswer
+from orchestrator.answers import AcceptedBatchAnswer, BatchAnswer
 from orchestrator.audit.subject import tell_subject
 from orchestrator.errors import (
     MalformedBodyError,
@@ -22,7 +23,8 @@ from orchestrator.jobs.submit import Submission
 from orchestrator.routes.forms import read_form
 from orchestrator.routes.parameters import options
 from orchestrator.routes.tasks import POLL_AGAIN, UUID, callback_url, idempotency
-from orchestrator.services import Services, services
+from orchestrator.services import services
+from orchestrator.settings import Settings
 from orchestrator.throttle import charge
 
 PATH: Final = "/async/batch"
@@ -34,14 +36,17 @@ async def submit(request: Request) -> Response:
     form = await read_form(request, max_files=here.settings.batch_files)
     wanted = options(form)
     callback = callback_url(request, form)
-    uploads = await _uploads(form, here)
-    submission = Submission(
-        uploads, wanted, "zip", callback, is_batch=True, caller=caller_name(request.scope)
-    )
-    work = partial(here.desk.submit_batch, submission, idempotency(request))
-    batch = await here.desk_threads.run(work)
+    files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+    caller, key = caller_name(request.scope), idempotency(request)
+
+    def work() -> tuple[int, BatchAnswer]:
+        uploads = _images(_contents(files), here.settings)
+        submission = Submission(uploads, wanted, "zip", callback, is_batch=True, caller=caller)
+        return len(uploads), here.desk.submit_batch(submission, key)
+
+    count, batch = await here.batch_threads.run(work)
     tell_subject(request.scope, "batch_id", batch["batch_id"])
-    await charge(request, len(uploads) - 1)
+    await charge(request, count - 1)
     location = request.url_for("batch", batch_id=batch["batch_id"]).path
     answer: AcceptedBatchAnswer = {
         **batch,
@@ -86,36 +91,37 @@ def batch_id(request: Request) -> str:
     return found
 
 
-async def _uploads(form: FormData, here: Services) -> list[bytes]:
+def _contents(files: Sequence[UploadFile]) -> Iterator[bytes]:
+    """Give what files hold, each of which frees its own copy."""
+    for file in files:
+        yield file.file.read()
+        file.file.close()
+
+
+def _images(contents: Iterable[bytes], settings: Settings) -> list[bytes]:
     """Return the images of a form in their order; a single ZIP stands for the files in it."""
-    settings = here.settings
-    files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
-    contents = [await file.read() for file in files]
-    archives = [content for content in contents if content.startswith(archive.MAGICS)]
-    if archives and len(contents) > 1:
+    images = list(contents)
+    archives = [content for content in images if content.startswith(archive.MAGICS)]
+    if archives and len(images) > 1:
         raise MalformedBodyError(
             "expected images, or one ZIP of images, got a ZIP beside other files; send each ZIP as a batch of its own"
         )
     if archives:
-        # In a thread: inflating a large one would hold up every other request
-        contents = await here.threads.run(
-            partial(
-                archive.unpack,
-                archives[0],
-                most_files=settings.batch_files,
-                most_bytes=settings.batch_bytes,
-                most_each=settings.max_upload_bytes,
-            )
+        images = archive.unpack(
+            archives[0],
+            most_files=settings.batch_files,
+            most_bytes=settings.batch_bytes,
+            most_each=settings.max_upload_bytes,
         )
-    if not contents:
+    if not images:
         raise MissingFileError(
             "expected images as files of the form, or one ZIP of images, got none"
         )
-    if any(len(content) > settings.max_upload_bytes for content in contents):
+    if any(len(image) > settings.max_upload_bytes for image in images):
         raise TooManyBytesError(
             f"expected images of at most {settings.max_upload_bytes} bytes each, got a larger one"
         )
-    return contents
+    return images
 
 
 ROUTES = [

@@ -87,4 +87,6 @@ async def uploaded_file(form: FormData) -> bytes:
             f" {'text in it' if file is not None else 'no such field'}; with curl, use"
             f" -F {FILE_FIELD}=@IMAGE"
         )
-    return await file.read()
+    content = await file.read()
+    await file.close()  # which frees its own copy
+    return content

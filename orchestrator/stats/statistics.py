@@ -1,8 +1,8 @@
 """Keep tallies in Redis, a hash per UTC day, and count every analysis once.
 
-One script marks the analysis as counted and adds its numbers, both or neither; where it is marked already it does
-nothing. So a report may be recorded as often as a job is tried. Bundles of analyses are numbered by who makes them, and
-the number of the last that was counted is marked: what this takes does not grow with how many there are.
+A task's analysis is added by the script that ends the task, which does so once. Bundles of other analyses are numbered
+by who makes them, and the script that adds one marks its number, both or neither: where that or a later one is marked
+already it does nothing. What this takes does not grow with how many analyses there are.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,32 +16,26 @@ from orchestrator.stats.periods import Period, utc_day
 from orchestrator.stats.tally import Cell, Tally, of_report
 from orchestrator.study import Report
 
-# Longer than any job is tried again.
-_REMEMBERED_SECONDS: Final = 7 * 24 * 3600
 # Tried again every second; an outage that begins while one is counted should end before this.
 _BUNDLE_REMEMBERED_SECONDS: Final = 24 * 3600
 
-# Defines count(first): ARGV[first] is the marker's key, then the day's key, the marker's TTL, the end of the day's
-# hash (Unix time), and to the end of ARGV pairs of field and increment. For scripts that count among other things.
+# Defines count(first): ARGV[first] is the day's key, then the end of the day's hash (Unix time), and to the end of ARGV
+# pairs of field and increment. For scripts that count among other things.
 COUNT: Final = """
-local function add(first)
-  for i = first + 4, #ARGV, 2 do redis.call('HINCRBY', ARGV[first + 1], ARGV[i], ARGV[i + 1]) end
-  redis.call('EXPIREAT', ARGV[first + 1], ARGV[first + 3])
-  return 1
-end
 local function count(first)
-  if not redis.call('SET', ARGV[first], '', 'NX', 'EX', ARGV[first + 2]) then return 0 end
-  return add(first)
+  for i = first + 2, #ARGV, 2 do redis.call('HINCRBY', ARGV[first], ARGV[i], ARGV[i + 1]) end
+  redis.call('EXPIREAT', ARGV[first], ARGV[first + 1])
 end
 """
 
-# ARGV: the bundle's number, then as above.
+# ARGV: the bundle's number, its maker's mark, the mark's TTL, then as above.
 _COUNT_BUNDLE: Final = (
     COUNT
     + """
 if tonumber(redis.call('GET', ARGV[2]) or '0') >= tonumber(ARGV[1]) then return 0 end
-redis.call('SET', ARGV[2], ARGV[1], 'EX', ARGV[4])
-return add(2)
+redis.call('SET', ARGV[2], ARGV[1], 'EX', ARGV[3])
+count(4)
+return 1
 """
 )
 
@@ -51,7 +45,7 @@ def _now() -> datetime:
 
 
 class Statistics:
-    """Record reports and read what was recorded.
+    """Count analyses and read what was counted.
 
     Attributes:
         retention: Days that are kept, today included.
@@ -62,7 +56,6 @@ class Statistics:
     ) -> None:
         self.retention = retention
         self._client = client
-        self._record = Script(client, f"{COUNT} return count(1)")
         self._count_bundle = Script(client, _COUNT_BUNDLE)
         self._clock = clock
 
@@ -70,14 +63,6 @@ class Statistics:
     def today(self) -> date:
         """Return the present UTC day."""
         return utc_day(self._clock())
-
-    def record(self, report: Report) -> bool:
-        """Count an analysis unless it was counted before; return whether it was.
-
-        Raises:
-            RedisUnavailableError: It could not be counted, or it can't be told.
-        """
-        return bool(self._record([], self.arguments(report)))
 
     def count(self, source: str, number: int, day: date, tally: Tally) -> bool:
         """Count a bundle of analyses unless it or a later one was counted before; return whether it was.
@@ -91,18 +76,16 @@ class Statistics:
         Raises:
             RedisUnavailableError: They could not be counted, or it can't be told.
         """
-        arguments = self._arguments(source, day, tally, _BUNDLE_REMEMBERED_SECONDS)
-        return bool(self._count_bundle([], [number, *arguments]))
+        mark = [number, f"cxr:stats:counted:{source}", _BUNDLE_REMEMBERED_SECONDS]
+        return bool(self._count_bundle([], [*mark, *self._arguments(day, tally)]))
 
     def arguments(self, report: Report) -> list[str | int]:
         """Return what :data:`COUNT` takes for an analysis."""
-        tally = of_report(report)
-        return self._arguments(report.analysis_id, self.today, tally, _REMEMBERED_SECONDS)
+        return self._arguments(self.today, of_report(report))
 
-    def _arguments(self, name: str, day: date, tally: Tally, remembered: int) -> list[str | int]:
+    def _arguments(self, day: date, tally: Tally) -> list[str | int]:
         end = datetime.combine(day + timedelta(days=self.retention), time(), UTC)
-        found: list[str | int] = [_marker(name), _key(day)]
-        found += [remembered, int(end.timestamp())]
+        found: list[str | int] = [_key(day), int(end.timestamp())]
         for cell, number in tally.items():
             found += [cell.dumps(), number]
         return found
@@ -129,10 +112,6 @@ class Statistics:
         oldest = self.today - timedelta(days=self.retention - 1)
         newest = self.today + timedelta(days=1)  # another server's clock may be ahead
         return [day for day in days if oldest <= day <= newest]
-
-
-def _marker(name: str) -> str:
-    return f"cxr:stats:counted:{name}"
 
 
 def _key(day: date) -> str:

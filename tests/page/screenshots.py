@@ -20,7 +20,7 @@ from orchestrator.settings import Settings
 from orchestrator.stats.statistics import Statistics
 from tests.support.browser import running_browser, visiting
 from tests.support.images import png
-from tests.support.reports import report
+from tests.support.reports import record, report
 from tests.support.workers import Stack, report_of, running_stack
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -72,7 +72,7 @@ def fill_statistics(stack: Stack) -> None:
             statistics = Statistics(client, 400, at(day))
             most = 3 if day.weekday() >= 5 else 9
             for number in random.integers(0, len(found), random.integers(1, most)):
-                statistics.record(report(found[number]))
+                record(statistics, report(found[number]))
 
 
 def at(moment: datetime) -> Callable[[], datetime]:

@@ -12,7 +12,7 @@ from orchestrator.stats.statistics import Statistics
 from tests.support.api import running_api
 from tests.support.browser import needs_chromium, visiting
 from tests.support.redis_server import RedisServer, running_redis
-from tests.support.reports import report
+from tests.support.reports import record, report
 
 pytestmark = [pytest.mark.slow, needs_chromium]
 
@@ -41,7 +41,7 @@ def counted(server: RedisServer, *probabilities: dict[str, float]) -> None:
     with connect(server.url) as client:
         statistics = Statistics(client, retention=400)
         for each in probabilities:
-            statistics.record(report(each))
+            record(statistics, report(each))
 
 
 def answered(page: Page, path: str) -> Any:

@@ -64,6 +64,7 @@ def test_a_task_ends_in_its_result(
     assert report["analysis_id"] == task.analysis_id
     # the upload is gone at once, and with it its bytes
     assert client.keys("cxr:blob:upload-*") == []
+    assert client.keys("rq:results:*") == []
     assert int(client.hget(keys.SIZES, "total") or 0) == len(content)
 
 

@@ -106,7 +106,10 @@ def _media_type(request: Request) -> str:
     chosen = FORMAT.read(request.query_params)
     if chosen is not None:
         return FORMATS[chosen]
-    return negotiate(request.headers.get("accept", ""), tuple(FORMATS.values()))
+    accepted = ",".join(
+        request.headers.getlist("accept")
+    )  # several lines are one (RFC 9110, section 5.3)
+    return negotiate(accepted, tuple(FORMATS.values()))
 
 
 def _models(query: QueryParams) -> ModelFilter:

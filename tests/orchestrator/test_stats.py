@@ -204,6 +204,12 @@ def test_what_was_answered_is_counted_though_the_api_is_stopped_at_once(
             assert figures(client, "summary")["analyses"] == 1
 
 
+def test_several_accept_headers_are_one(without_redis: httpx.Client) -> None:
+    lines = [("Accept", "text/html"), ("Accept", "text/csv")]
+    answer = without_redis.get("/stats/diseases/summary", headers=lines)
+    assert answer.json()["code"] == "redis_unavailable"  # and not that nothing is acceptable
+
+
 def test_an_accept_header_without_any_of_ours_is_406(without_redis: httpx.Client) -> None:
     response = without_redis.get("/stats/diseases/summary", headers={"accept": "image/png"})
     assert (response.status_code, response.json()["code"]) == (406, "not_acceptable")

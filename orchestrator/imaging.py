@@ -25,7 +25,7 @@ from orchestrator.errors import (
     TooManyPixelsError,
     UnsupportedFormatError,
 )
-from orchestrator.png import are_data_intact, decode_plain
+from orchestrator.png import MOST_CHUNKS, are_data_intact, decode_plain, has_too_many_chunks
 from serving.contract import ModelCard
 
 ACCEPTED_FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
@@ -154,6 +154,10 @@ def _plain(image: Image.Image, upload: bytes) -> Image.Image | None:
 
 
 def _open(upload: bytes, max_pixels: int) -> ImageFile.ImageFile:
+    if has_too_many_chunks(upload):
+        raise NotAnImageError(
+            f"expected a PNG of at most {MOST_CHUNKS} chunks, got more; save the image anew"
+        )
     try:
         return Image.open(io.BytesIO(upload), formats=ACCEPTED_FORMATS)
     except UnidentifiedImageError as err:

@@ -7,6 +7,7 @@ Whatever isn't plain, or is damaged, is Pillow's, which leaves out the CRCs of t
 
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 import kornia_rs
@@ -19,7 +20,8 @@ _HARMLESS: Final = frozenset(
     b"IHDR IDAT IEND tIME pHYs gAMA cHRM sRGB iCCP sBIT bKGD hIST tEXt zTXt iTXt".split()
 )
 _WITH_ORIENTATION: Final = (b"Raw profile type ", b"XML:com.adobe.xmp")
-_SIGNATURE_LENGTH: Final = 8
+_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+MOST_CHUNKS: Final = 100_000
 _KIND: Final = slice(24, 26)  # bit depth and colour type, in IHDR, which comes first
 _EIGHT_BITS_GRAY: Final = b"\x08\x00"
 _CHUNK_HEAD: Final = 8  # length and type
@@ -46,6 +48,13 @@ def decode_plain(file: bytes, size: tuple[int, int]) -> NDArray[np.uint8] | None
     return pixels[..., 0]
 
 
+def has_too_many_chunks(file: bytes) -> bool:
+    """Tell whether a file, if it is a PNG, has so many chunks that reading past them would take Pillow seconds."""
+    if not file.startswith(_SIGNATURE):
+        return False
+    return next(islice(_chunks(file), MOST_CHUNKS, None), None) is not None
+
+
 def are_data_intact(file: bytes) -> bool:
     """Tell whether the pixels' chunks are whole and their CRCs hold (PNG 3rd edition, 5.5).
 
@@ -63,7 +72,7 @@ def are_data_intact(file: bytes) -> bool:
 
 def _chunks(file: bytes) -> Iterator[slice]:
     """Give where each chunk's data are."""
-    position = _SIGNATURE_LENGTH
+    position = len(_SIGNATURE)
     while (start := position + _CHUNK_HEAD) <= len(file):
         stop = start + int.from_bytes(file[position : position + 4])
         yield slice(start, stop)

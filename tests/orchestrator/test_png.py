@@ -169,6 +169,12 @@ def test_damaged_files_are_refused_whichever_byte_is_wrong(mode: str) -> None:
     assert refused > 1250
 
 
+def test_a_file_of_nothing_but_chunks_is_refused_before_they_are_read() -> None:
+    file = encoded(noise(), "PNG")
+    with pytest.raises(errors.NotAnImageError, match="chunks"):
+        decode(file[:33] + chunk(b"tIME", b"") * 100_000 + file[33:], max_pixels=LIMIT)
+
+
 def test_a_wrong_checksum_of_pixels_is_refused() -> None:
     # The CRC of the last of IDAT stands before IEND, which takes 12 bytes; the pixels themselves are sound
     file = bytearray(encoded(noise(), "PNG"))

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import httpx
 
-from orchestrator.client import ClientError, reason, send
+from orchestrator.client import ClientError, read_image, reason, send
 
 _PATH: Final = "/async/batch"
 _MOST_FILES: Final = 100
@@ -27,19 +27,34 @@ def request_archives(
     service's queue is not filled by one caller.
     """
     for places in _portions(images):
-        try:
-            batch = _submit(client, [images[place].read_bytes() for place in places], form)
-        except ClientError as err:
-            yield from ((place, err) for place in places)
-            continue
-        yield from ((places[index], content) for index, content in _follow(client, batch))
+        contents: dict[int, bytes] = {}
+        for place in places:
+            try:
+                contents[place] = read_image(images[place])
+            except ClientError as err:
+                yield place, err
+        if contents:
+            yield from _request_batch(client, contents, form)
+
+
+def _request_batch(
+    client: httpx.Client, contents: Mapping[int, bytes], form: Mapping[str, str]
+) -> Iterator[tuple[int, bytes | ClientError]]:
+    """Yield the place of each image of one batch with what became of it."""
+    places = list(contents)
+    try:
+        batch = _submit(client, list(contents.values()), form)
+    except ClientError as err:
+        yield from ((place, err) for place in places)
+        return
+    yield from ((places[index], content) for index, content in _follow(client, batch))
 
 
 def _portions(images: Sequence[Path]) -> Iterator[list[int]]:
     portion: list[int] = []
     size = 0
     for place, image in enumerate(images):
-        bytes_ = image.stat().st_size
+        bytes_ = _size(image)
         if portion and (len(portion) == _MOST_FILES or size + bytes_ > _MOST_BYTES):
             yield portion
             portion, size = [], 0
@@ -47,6 +62,14 @@ def _portions(images: Sequence[Path]) -> Iterator[list[int]]:
         size += bytes_
     if portion:
         yield portion
+
+
+def _size(image: Path) -> int:
+    """Return the bytes of a file; none of one that is gone, as reading it will say why."""
+    try:
+        return image.stat().st_size
+    except OSError:
+        return 0
 
 
 def _submit(client: httpx.Client, contents: Sequence[bytes], form: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ import json
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -26,6 +27,18 @@ def open_client(server: str, timeout: float) -> httpx.Client:
     key = client_key()
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return httpx.Client(base_url=server, timeout=timeout, headers=headers)
+
+
+def read_image(path: Path) -> bytes:
+    """Read an image, which may have gone or become unreadable since it was listed.
+
+    Raises:
+        ClientError: It can't be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as err:
+        raise ClientError(f"expected a file that can be read: {err.strerror}") from err
 
 
 def request_report(client: httpx.Client, image: bytes, form: Mapping[str, str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import click
 import httpx
 
 from orchestrator.batch_client import request_archives
-from orchestrator.client import ClientError, open_client, request_archive
+from orchestrator.client import ClientError, open_client, read_image, request_archive
 
 SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 
@@ -122,7 +122,7 @@ def _at_once(
 
     def ask(item: Item) -> bytes | ClientError:
         try:
-            return request_archive(client, item.path.read_bytes(), form)
+            return request_archive(client, read_image(item.path), form)
         except ClientError as err:
             return err
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam.placement import Placement
-from orchestrator.client import ClientError, open_client, request_report
+from orchestrator.client import ClientError, open_client, read_image, request_report
 
 _FORM: Final = {"heatmaps": "none"}
 
@@ -128,7 +128,7 @@ def gather(
 
 def _ask(client: httpx.Client, path: Path, *, maps: bool) -> dict[str, Any]:
     form = _FORM | ({"maps": "true"} if maps else {})
-    report = request_report(client, path.read_bytes(), form)
+    report = request_report(client, read_image(path), form)
     if maps and "activation_maps" not in report:
         raise ClientError("expected activation maps in the report, got none; update the service")
     return report

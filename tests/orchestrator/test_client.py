@@ -2,11 +2,12 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import pytest
 
-from orchestrator.client import ClientError, open_client, request_report
+from orchestrator.client import ClientError, open_client, read_image, request_report
 
 
 def client(answer: Callable[[httpx.Request], httpx.Response]) -> httpx.Client:
@@ -66,6 +67,11 @@ def test_a_service_that_is_away_is_named() -> None:
 
     with client(answer) as http, pytest.raises(ClientError, match=r"http://service.*ConnectError"):
         request_report(http, b"image", {})
+
+
+def test_a_file_that_cannot_be_read_is_an_image_without_a_result(tmp_path: Path) -> None:
+    with pytest.raises(ClientError, match="a file that can be read: No such file"):
+        read_image(tmp_path / "gone.png")
 
 
 def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

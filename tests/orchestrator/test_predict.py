@@ -35,6 +35,7 @@ class Service(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.bodies: list[bytes] = []
         self.refusals = 1
+        self.vanishes: Path | None = None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -43,6 +44,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.bodies.append(body)
+        if self.server.vanishes:
+            self.server.vanishes.unlink(missing_ok=True)
         if self.server.refusals:
             self.server.refusals -= 1
             self.answer(503, b"{}", {"Retry-After": "0"})
@@ -114,6 +117,20 @@ def test_one_bad_image_does_not_stop_the_others(tmp_path: Path) -> None:
     assert run.exit_code == 1
     assert "bad.png: status 400: expected an image" in run.output
     assert "1 of 2 images analysed" in run.output
+
+
+def test_a_file_that_goes_meanwhile_does_not_stop_the_others(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).write_bytes(b"good")
+    output = tmp_path / "results"
+    with running() as service:
+        service.vanishes = tmp_path / "b.png"
+        where = ["--server", f"http://127.0.0.1:{service.server_port}", "--output", str(output)]
+        run = CliRunner().invoke(main, ["predict", str(tmp_path), *where, "--jobs", "1"])
+    assert run.exit_code == 1
+    assert "b.png: expected a file that can be read: No such file" in run.output
+    assert "2 of 3 images analysed" in run.output
+    assert (output / "c" / "report.json").exists()
 
 
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ class Service(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.bodies: list[bytes] = []
         self.replaced_after = replaced_after
+        self.vanishes: Path | None = None
         self.lock = threading.Lock()
 
     def count(self, body: bytes) -> int:
@@ -56,6 +57,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         number = self.server.count(body)
+        if self.server.vanishes:
+            self.server.vanishes.unlink(missing_ok=True)
         picture = Image.open(io.BytesIO(body[body.index(MARK) :]))
         head = np.asarray(picture)[0, :4].astype(int)
         if head[3]:

@@ -112,6 +112,15 @@ def test_an_image_without_an_answer_is_named_and_the_rest_is_measured(folder: Pa
     assert list(found["failures"]) == ["d.png"]
 
 
+def test_a_file_that_goes_meanwhile_is_named_and_the_rest_is_measured(folder: Path) -> None:
+    with running() as service:
+        service.vanishes = folder / "images" / "d.png"
+        done = run(evaluate, folder, service, "--output", str(folder / "out"), "--jobs", "1")
+    assert done.exit_code == 1
+    assert "d.png: expected a file that can be read: No such file" in done.stderr
+    assert json.loads((folder / "out" / "evaluation.json").read_text())["images"] == 3
+
+
 def test_a_model_replaced_meanwhile_ends_the_evaluation(folder: Path) -> None:
     with running(replaced_after=2) as service:
         done = run(evaluate, folder, service, "--output", str(folder / "out"))

@@ -15,6 +15,7 @@ import httpx
 
 from orchestrator.batch_client import request_archives
 from orchestrator.client import ClientError, open_client, read_image, request_archive
+from orchestrator.output import make_folder
 
 SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 
@@ -66,6 +67,7 @@ def predict(
     is 1 if any image got no result. A service that needs a key is shown the one in CXR_API_KEY.
     """
     items = collect(images)
+    make_folder(output)
     form = {name: str(value) for name, value in fields.items()} | {"format": file_format}
     rows: list[tuple[Item, dict[str, Any]]] = []
     failures: list[tuple[Item, str]] = []

@@ -17,6 +17,7 @@ from orchestrator.evaluation.metrics import rates
 from orchestrator.evaluation.operating_points import Method, choose_threshold, parse_method
 from orchestrator.evaluation.table import align, number
 from orchestrator.evaluation.truth import Labels, TruthError, read_labels
+from orchestrator.output import make_folder
 from orchestrator.thresholds import ThresholdSet, write_thresholds
 
 
@@ -39,7 +40,7 @@ def _method(_: click.Context, __: click.Parameter, text: str) -> Method:
 @click.option(
     "--output",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="File to write, .json.",
 )
 def calibrate(
@@ -50,6 +51,8 @@ def calibrate(
     The file is bound to the model that answered: serving refuses it for any other. Name it in the
     setting THRESHOLDS. Use images that the model was not trained on and that no evaluation uses.
     """
+    if not output.exists():
+        make_folder(output.parent)
     try:
         truth = read_labels(labels)
         images = find_images(folder, truth)

@@ -11,6 +11,7 @@ from orchestrator.evaluation.figures import Figures, figures
 from orchestrator.evaluation.plot import as_png
 from orchestrator.evaluation.table import as_table
 from orchestrator.evaluation.truth import TruthError, read_boxes, read_labels
+from orchestrator.output import make_folder
 
 
 @click.command()
@@ -41,12 +42,12 @@ def evaluate(
     the maps point at the findings, beside what chance would give. Writes evaluation.json, .txt and .png.
     The status is 1 if any image got no answer.
     """
+    make_folder(output)
     try:
         found = _measure(folder, labels, boxes, server, jobs, timeout)
     except (EvaluationError, TruthError) as err:
         raise click.ClickException(str(err)) from err
     table = as_table(found)
-    output.mkdir(parents=True, exist_ok=True)
     (output / "evaluation.json").write_text(json.dumps(found.as_json(), indent=2) + "\n", "utf-8")
     (output / "evaluation.txt").write_text(table + "\n", "utf-8")
     (output / "evaluation.png").write_bytes(as_png(found))

@@ -133,6 +133,19 @@ def test_a_file_that_goes_meanwhile_does_not_stop_the_others(tmp_path: Path) -> 
     assert (output / "c" / "report.json").exists()
 
 
+def test_nothing_is_sent_where_no_result_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"good")
+    with running() as service:
+        url = f"http://127.0.0.1:{service.server_port}"
+        output = str(tmp_path / "a.png" / "results")
+        run = CliRunner().invoke(
+            main, ["predict", str(tmp_path), "--server", url, "--output", output]
+        )
+    assert run.exit_code == 1
+    assert "a folder for results that can be written" in run.output
+    assert service.bodies == []
+
+
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"x")
     run = CliRunner().invoke(

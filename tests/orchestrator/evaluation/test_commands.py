@@ -126,7 +126,7 @@ def test_a_model_replaced_meanwhile_ends_the_evaluation(folder: Path) -> None:
         done = run(evaluate, folder, service, "--output", str(folder / "out"))
     assert done.exit_code == 1
     assert "one model" in done.stderr
-    assert not (folder / "out").exists()
+    assert list((folder / "out").iterdir()) == []
 
 
 def test_a_service_that_is_away_is_said_to_be(folder: Path) -> None:
@@ -135,6 +135,23 @@ def test_a_service_that_is_away_is_said_to_be(folder: Path) -> None:
     done = run(evaluate, folder, service, "--output", str(folder / "out"))
     assert done.exit_code == 1
     assert "no answer from" in done.stderr
+
+
+@pytest.mark.parametrize("command", [evaluate, calibrate])
+def test_nothing_is_sent_where_no_result_can_be_written(command: Any, folder: Path) -> None:
+    with running() as service:
+        done = run(command, folder, service, "--output", str(folder / "labels.csv" / "sub" / "out"))
+        assert done.exit_code == 1
+        assert "a folder for results that can be written" in done.stderr
+        assert service.bodies == []
+
+
+def test_calibrate_leaves_no_file_behind_that_it_only_tried(folder: Path) -> None:
+    with running() as service:
+        pass
+    done = run(calibrate, folder, service, "--output", str(folder / "new" / "thresholds.json"))
+    assert done.exit_code == 1
+    assert list((folder / "new").iterdir()) == []
 
 
 def test_a_folder_without_any_of_the_images_is_refused(folder: Path) -> None:

@@ -16,6 +16,7 @@ import httpx
 from orchestrator.batch_client import request_archives
 from orchestrator.client import ClientError, open_client, read_image, request_archive
 from orchestrator.output import make_folder
+from orchestrator.waiting import timeout_option
 
 SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 
@@ -50,7 +51,7 @@ class Item:
 @click.option(
     "--async", "queued", is_flag=True, help="Queue the images as batches: for many of them."
 )
-@click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for an answer.")
+@timeout_option
 def predict(
     images: Sequence[Path],
     server: str,

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import click
 
+from orchestrator.waiting import timeout_option
+
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _DECORATORS: Final = (
     click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path)),
@@ -24,9 +26,7 @@ _DECORATORS: Final = (
         type=click.IntRange(1, 64),
         help="Images sent at once.",
     ),
-    click.option(
-        "--timeout", default=60.0, show_default=True, help="Seconds to wait for an answer."
-    ),
+    timeout_option,
 )
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from orchestrator.cli import main
@@ -144,6 +145,21 @@ def test_nothing_is_sent_where_no_result_can_be_written(tmp_path: Path) -> None:
     assert run.exit_code == 1
     assert "a folder for results that can be written" in run.output
     assert service.bodies == []
+
+
+@pytest.mark.parametrize("seconds", ["-1", "0", "nan", "inf", "1e300"])
+@pytest.mark.parametrize("command", ["predict", "evaluate", "calibrate"])
+def test_a_time_that_nothing_can_wait_for_is_refused(
+    command: str, seconds: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"x")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image,labels\na.png,Mass\n")
+    more = [] if command == "predict" else ["--labels", str(labels)]
+    where = ["--server", "http://127.0.0.1:9", "--output", str(tmp_path / "out")]
+    run = CliRunner().invoke(main, [command, str(tmp_path), *where, *more, "--timeout", seconds])
+    assert run.exit_code == 2
+    assert "'--timeout': expected more than 0" in run.output
 
 
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ The formats are those of ChestX-ray14's own files, under their column names or p
 
 import csv
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from serving.contract import NO_FINDING
 
 Labels = Mapping[str, frozenset[str]]
 Boxes = Mapping[str, Mapping[str, tuple[Box, ...]]]
+_Entry = tuple[str, str, Sequence[Any], str]  # image, label, values, and where they stand
 
 _IMAGE: Final = ("image", "Image Index")
 _LABELS: Final = ("labels", "Finding Labels")
@@ -72,26 +74,27 @@ def read_boxes(path: Path) -> dict[str, dict[str, tuple[Box, ...]]]:
     """
     gathered: dict[str, dict[str, list[Box]]] = {}
     entries = _json_boxes(path) if path.suffix.lower() == ".json" else _csv_boxes(path)
-    for image, label, values in entries:
+    for image, label, values, place in entries:
         boxes = gathered.setdefault(image, {}).setdefault(_ALIASES.get(label, label), [])
-        boxes.append(_box(values, f"{label} of {image} in {path}"))
+        boxes.append(_box(values, f"{label} of {image} in {place}"))
     return {
         image: {label: tuple(boxes) for label, boxes in labels.items()}
         for image, labels in gathered.items()
     }
 
 
-def _csv_boxes(path: Path) -> Iterable[tuple[str, str, Sequence[Any]]]:
-    for _, row in _rows(path):
+def _csv_boxes(path: Path) -> Iterable[_Entry]:
+    for number, row in _rows(path):
         values = [_field(row, names, path) for names in _BOX_COLUMNS]
-        yield _field(row, _IMAGE, path), _field(row, _LABEL, path), values
+        place = f"line {number} of {path}"
+        yield _field(row, _IMAGE, path), _field(row, _LABEL, path), values, place
 
 
-def _json_boxes(path: Path) -> Iterable[tuple[str, str, Sequence[Any]]]:
+def _json_boxes(path: Path) -> Iterable[_Entry]:
     try:
         content = json.loads(path.read_text("utf-8"))
         return [
-            (image, label, values)
+            (image, label, values, str(path))
             for image, labels in content.items()
             for label, boxes in labels.items()
             for values in boxes
@@ -105,10 +108,13 @@ def _json_boxes(path: Path) -> Iterable[tuple[str, str, Sequence[Any]]]:
 def _box(values: Sequence[Any], where: str) -> Box:
     try:
         box = Box(*(float(value) for value in values))
-    except (TypeError, ValueError) as err:
+    except (TypeError, ValueError, OverflowError) as err:
         raise TruthError(
             f"expected x, y, width and height as numbers for {where}, got {values}"
         ) from err
+    for column, value in box._asdict().items():
+        if not math.isfinite(value):
+            raise TruthError(f"expected a finite number as the {column} of {where}, got {value}")
     if not (box.width > 0 and box.height > 0):
         raise TruthError(
             f"expected a box with a width and a height for {where}, got {list(values)}"

@@ -69,6 +69,34 @@ def test_what_is_no_box_is_refused(row: str, tmp_path: Path) -> None:
         read_boxes(written(tmp_path, f"image,label,x,y,width,height\na.png,Mass,{row}\n"))
 
 
+@pytest.mark.parametrize(
+    ("row", "column", "value"),
+    [
+        ("nan,2,3,4", "x", "nan"),
+        ("1,-inf,3,4", "y", "-inf"),
+        ("1,2,inf,4", "width", "inf"),
+        ("1,2,3,1e999", "height", "inf"),
+    ],
+)
+def test_a_box_without_an_end_is_refused_naming_line_and_column(
+    row: str, column: str, value: str, tmp_path: Path
+) -> None:
+    text = f"image,label,x,y,width,height\na.png,Mass,1,2,3,4\na.png,Edema,{row}\n"
+    path = written(tmp_path, text)
+    with pytest.raises(TruthError) as caught:
+        read_boxes(path)
+    assert str(caught.value) == (
+        f"expected a finite number as the {column} of Edema of a.png in line 3 of {path}, got {value}"
+    )
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1" + "0" * 400])
+def test_a_box_without_an_end_is_refused_in_json_as_well(number: str, tmp_path: Path) -> None:
+    path = written(tmp_path, f'{{"a.png": {{"Mass": [[1, 2, 3, {number}]]}}}}', "boxes.json")
+    with pytest.raises(TruthError, match=r"Mass of a\.png in .*boxes\.json"):
+        read_boxes(path)
+
+
 @pytest.mark.parametrize("text", ["[1]", "{", '{"a": 1}', '{"a": {"b": [1]}}'])
 def test_json_of_another_form_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(TruthError, match="expected"):

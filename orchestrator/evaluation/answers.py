@@ -95,7 +95,7 @@ def gather(
     jobs: int = 4,
     timeout: float = 60.0,
 ) -> Answers:
-    """Send the images, several at a time, behind a progress bar.
+    """Send the images, several at a time, behind a progress bar, as long as one model answers.
 
     Args:
         images: Path by name.
@@ -105,7 +105,7 @@ def gather(
         timeout: Seconds to wait for an answer.
 
     Raises:
-        EvaluationError: No image got an answer, or not all came from the same model.
+        EvaluationError: No image got an answer, or one came from another model or with other thresholds.
     """
     wanted = frozenset(with_maps)
     reports: dict[str, dict[str, Any]] = {}
@@ -116,13 +116,19 @@ def gather(
             pool.submit(_ask, client, path, maps=name in wanted): name
             for name, path in images.items()
         }
-        with click.progressbar(length=len(pending), label="Analysing") as bar:
-            for done in as_completed(pending):
-                bar.update(1)
-                try:
-                    reports[pending[done]] = done.result()
-                except ClientError as err:
-                    failures[pending[done]] = str(err)
+        try:
+            with click.progressbar(length=len(pending), label="Analysing") as bar:
+                for done in as_completed(pending):
+                    bar.update(1)
+                    try:
+                        report = done.result()
+                    except ClientError as err:
+                        failures[pending[done]] = str(err)
+                        continue
+                    _refuse_another(next(iter(reports.values()), report), report)
+                    reports[pending[done]] = report
+        finally:  # what is not sent yet shall not be
+            pool.shutdown(cancel_futures=True)
     return collect({name: reports[name] for name in images if name in reports}, failures)
 
 
@@ -134,21 +140,32 @@ def _ask(client: httpx.Client, path: Path, *, maps: bool) -> dict[str, Any]:
     return report
 
 
+def _refuse_another(first: Mapping[str, Any], report: Mapping[str, Any]) -> None:
+    """Refuse the report of another model, or one with other thresholds, than the first."""
+    told, found = _identity(first), _identity(report)
+    if found != told:
+        what = "other thresholds" if found[0] == told[0] else "another model or version"
+        raise EvaluationError(
+            f"expected one model with the same thresholds to answer every image, got {what} meanwhile; no more"
+            " images are sent, start again"
+        )
+
+
+def _identity(report: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return the model of a report, and the threshold of each of its labels."""
+    return report["model"], [(each["label"], each["threshold"]) for each in report["predictions"]]
+
+
 def collect(reports: Mapping[str, Mapping[str, Any]], failures: Mapping[str, str]) -> Answers:
-    """Line the reports up.
+    """Line the reports of one model up.
 
     Raises:
-        EvaluationError: There is none, or they come from different models.
+        EvaluationError: There is none.
     """
     if not reports:
         reason = next(iter(failures.values()), "no images")
         raise EvaluationError(f"expected an answer for at least one image, got none: {reason}")
     first = next(iter(reports.values()))
-    digests = {report["model"]["card_digest"] for report in reports.values()}
-    if len(digests) != 1:
-        raise EvaluationError(
-            f"expected one model to answer every image, got {len(digests)}: it was replaced meanwhile; start again"
-        )
     rows = [[each["probability"] for each in report["predictions"]] for report in reports.values()]
     return Answers(
         model=first["model"],

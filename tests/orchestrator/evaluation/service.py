@@ -5,7 +5,7 @@ import io
 import json
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +17,7 @@ from PIL import Image
 DIGEST = "d" * 64
 SIZE = 40
 THRESHOLD = 0.5
+ANOTHER: Mapping[str, Any] = {"digest": "e" * 64}
 MARK = b"\x89PNG"
 
 
@@ -31,12 +32,15 @@ def write_image(
 
 
 class Service(ThreadingHTTPServer):
-    """Count the requests, and answer as another model from some request on."""
+    """Count the requests, and answer as another model, or as is said, from some request on."""
 
-    def __init__(self, replaced_after: int = 10**9) -> None:
+    def __init__(
+        self, replaced_after: int = 10**9, replacement: Mapping[str, Any] = ANOTHER
+    ) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.bodies: list[bytes] = []
         self.replaced_after = replaced_after
+        self.replacement = replacement
         self.vanishes: Path | None = None
         self.lock = threading.Lock()
 
@@ -64,8 +68,10 @@ class Handler(BaseHTTPRequestHandler):
         if head[3]:
             self.answer(400, b'{"detail": "expected an image"}')
             return
-        digest = DIGEST if number <= self.server.replaced_after else "e" * 64
-        report = report_of(head[0] / 200, int(head[1]), int(head[2]), digest, b'"maps"' in body)
+        served = {} if number <= self.server.replaced_after else self.server.replacement
+        report = report_of(
+            head[0] / 200, int(head[1]), int(head[2]), maps=b'"maps"' in body, **served
+        )
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
             archive.writestr("report.json", json.dumps(report))
@@ -81,11 +87,20 @@ class Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
-def report_of(mass: float, row: int, column: int, digest: str, maps: bool) -> dict[str, Any]:
+def report_of(
+    mass: float,
+    row: int,
+    column: int,
+    *,
+    maps: bool,
+    digest: str = DIGEST,
+    version: int = 3,
+    threshold: float = THRESHOLD,
+) -> dict[str, Any]:
     report: dict[str, Any] = {
-        "model": {"name": "densenet", "version": 3, "card_digest": digest},
+        "model": {"name": "densenet", "version": version, "card_digest": digest},
         "predictions": [
-            {"label": label, "probability": probability, "threshold": THRESHOLD}
+            {"label": label, "probability": probability, "threshold": threshold}
             for label, probability in (("Mass", mass), ("Fracture", 0.25), ("No Finding", 1 - mass))
         ],
         "image": {"width": SIZE, "height": SIZE},
@@ -105,8 +120,10 @@ def report_of(mass: float, row: int, column: int, digest: str, maps: bool) -> di
 
 
 @contextmanager
-def running(replaced_after: int = 10**9) -> Iterator[Service]:
-    service = Service(replaced_after)
+def running(
+    replaced_after: int = 10**9, replacement: Mapping[str, Any] = ANOTHER
+) -> Iterator[Service]:
+    service = Service(replaced_after, replacement)
     thread = threading.Thread(target=service.serve_forever)
     thread.start()
     try:

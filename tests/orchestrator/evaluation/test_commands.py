@@ -121,12 +121,30 @@ def test_a_file_that_goes_meanwhile_is_named_and_the_rest_is_measured(folder: Pa
     assert json.loads((folder / "out" / "evaluation.json").read_text())["images"] == 3
 
 
-def test_a_model_replaced_meanwhile_ends_the_evaluation(folder: Path) -> None:
-    with running(replaced_after=2) as service:
-        done = run(evaluate, folder, service, "--output", str(folder / "out"))
+@pytest.mark.parametrize("command", [evaluate, calibrate])
+@pytest.mark.parametrize(
+    ("replacement", "reason"),
+    [
+        ({"digest": "e" * 64}, "another model or version"),
+        ({"version": 4}, "another model or version"),
+        ({"threshold": 0.25}, "other thresholds"),
+    ],
+)
+def test_a_model_replaced_meanwhile_ends_the_sending(
+    command: Any, replacement: dict[str, Any], reason: str, folder: Path
+) -> None:
+    names = [f"{number}.png" for number in range(60)]
+    for name in names:
+        write_image(folder / "images" / name, 0.5)
+    rows = [f"{name},Mass" for name in names]
+    (folder / "labels.csv").write_text("\n".join(["image,labels", *rows]) + "\n")
+    with running(2, replacement) as service:
+        done = run(command, folder, service, "--output", str(folder / "out" / "it"))
+        assert len(service.bodies) < len(names) / 2
     assert done.exit_code == 1
-    assert "one model" in done.stderr
-    assert list((folder / "out").iterdir()) == []
+    assert "one model with the same thresholds" in done.stderr
+    assert f"got {reason}" in done.stderr
+    assert [path for path in (folder / "out").rglob("*") if path.is_file()] == []
 
 
 def test_a_service_that_is_away_is_said_to_be(folder: Path) -> None:

@@ -13,23 +13,37 @@ Format = Literal["jpeg", "png", "webp"]
 
 @dataclass(frozen=True)
 class FileType:
-    """Describe one file format: how it is named on the web and on disk, and how it is written."""
+    """Describe one file format.
+
+    Attributes:
+        media_type: Its name on the web.
+        extension: That on disk.
+        longest_side: Most pixels that a side may have.
+        options: How it is written.
+    """
 
     media_type: str
     extension: str
+    longest_side: int
     options: MappingProxyType[str, Any]
 
 
 FORMATS: Final[MappingProxyType[Format, FileType]] = MappingProxyType(
     {
         # Colour at half resolution makes writing, and the file, a third cheaper; heat is smooth and
-        # nearly all text is gray.
+        # nearly all text is gray. 65,500 is JPEG_MAX_DIMENSION of libjpeg, which most programs read with.
         "jpeg": FileType(
-            "image/jpeg", ".jpg", MappingProxyType({"quality": 90, "subsampling": "4:2:0"})
+            "image/jpeg",
+            ".jpg",
+            65_500,
+            MappingProxyType({"quality": 90, "subsampling": "4:2:0"}),
         ),
         # Level 1 takes a fifth of the default's time for a file a tenth larger.
-        "png": FileType("image/png", ".png", MappingProxyType({"compress_level": 1})),
-        "webp": FileType("image/webp", ".webp", MappingProxyType({"quality": 80, "method": 0})),
+        "png": FileType("image/png", ".png", 2**31 - 1, MappingProxyType({"compress_level": 1})),
+        # 14 bits a side (RFC 6386, 9.1)
+        "webp": FileType(
+            "image/webp", ".webp", 16_383, MappingProxyType({"quality": 80, "method": 0})
+        ),
     }
 )
 

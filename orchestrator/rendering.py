@@ -13,7 +13,7 @@ from PIL import Image
 from gradcam.encode import FORMATS, Format, encode
 from gradcam.heatmap import Heat
 from gradcam.jpeg import JpegWriter
-from gradcam.placement import Placement
+from gradcam.placement import Placement, Size
 from gradcam.plan import plan
 from gradcam.render import Canvas, Picture
 from gradcam.scale import ceiling, shared_scale
@@ -80,7 +80,7 @@ def draw(view: View, options: Options) -> tuple[Overlay, ...]:
     """Draw and encode one overlay per chosen label.
 
     Raises:
-        ParameterError: A label was asked for that the model doesn't have.
+        ParameterError: A label was asked for that the model doesn't have, or a format that can't hold the picture.
     """
     labels = tuple(prediction.label for prediction in view.predictions)
     chosen = chosen_labels(options, view.predictions)
@@ -92,6 +92,7 @@ def draw(view: View, options: Options) -> tuple[Overlay, ...]:
         font_size=options.font_size,
         wording=Wording(labels, warnings=view.warnings),
     )
+    _refuse_too_long(layout.size, options.format)
     size = (layout.radiograph.width, layout.radiograph.height)
     write = _writer(options.format)
     with _DRAWING:
@@ -104,16 +105,32 @@ def draw(view: View, options: Options) -> tuple[Overlay, ...]:
 
 
 def show(radiograph: Image.Image, options: Options) -> ShownRadiograph:
-    """Encode the radiograph itself, with nothing drawn on it, for whoever draws the heatmaps on its own."""
+    """Encode the radiograph itself, with nothing drawn on it, for whoever draws the heatmaps on its own.
+
+    Raises:
+        ParameterError: The format can't hold the picture.
+    """
     longest = max(radiograph.size)
     factor = min(1.0, (options.max_size or longest) / longest)
     width, height = (max(1, round(side * factor)) for side in radiograph.size)
+    _refuse_too_long((width, height), options.format)
     shown = resized(radiograph, (width, height))
     return ShownRadiograph(
         content=encode(shown, options.format),
         media_type=FORMATS[options.format].media_type,
         size=shown.size,
     )
+
+
+def _refuse_too_long(size: Size, format: Format) -> None:
+    """Refuse a picture that has more pixels on a side than its file format can hold."""
+    longest = FORMATS[format].longest_side
+    if max(size) > longest:
+        others = [name for name, kind in FORMATS.items() if max(size) <= kind.longest_side]
+        raise ParameterError(
+            f"format: {format} ends at {longest} pixels a side, the picture would have {size[0]} x {size[1]};"
+            f" take {' or '.join(others)}, or a smaller max_size"
+        )
 
 
 def _writer(format: Format) -> Callable[[Picture], bytes]:

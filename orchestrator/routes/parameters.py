@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, get_args
 
+from gradcam.encode import FORMATS
 from orchestrator.routes.kinds import (
     Choice,
     Flag,
@@ -14,7 +15,6 @@ from orchestrator.routes.kinds import (
 from orchestrator.study import FONT_SIZES, MAX_SIZES, ImageFormat, Options
 
 _FORMATS: Final[tuple[ImageFormat, ...]] = get_args(ImageFormat)
-
 HEATMAPS: Final = Parameter(
     "heatmaps",
     Heatmaps(),
@@ -32,7 +32,8 @@ FONT_SIZE: Final = Parameter(
 FORMAT: Final = Parameter(
     "format",
     Choice(_FORMATS, {"jpg": "jpeg"}),
-    "File format of the pictures.",
+    f"File format of the pictures. A side of a WebP ends at {FORMATS['webp'].longest_side} pixels, of a JPEG at"
+    f" {FORMATS['jpeg'].longest_side}; what would be longer is refused.",
     Options.format,
 )
 MAX_SIZE: Final = Parameter(

@@ -76,6 +76,15 @@ def test_the_same_picture_gives_the_same_bytes(format: Format) -> None:
     assert encode(picture(), format) == encode(picture(), format)
 
 
+@pytest.mark.parametrize("format", ["jpeg", "webp"])
+def test_a_side_may_be_as_long_as_the_format_allows_and_no_longer(format: Format) -> None:
+    longest = FORMATS[format].longest_side
+    with Image.open(io.BytesIO(encode(Image.new("L", (1, longest)), format))) as reopened:
+        assert reopened.size == (1, longest)
+    with pytest.raises((OSError, ValueError)):
+        encode(Image.new("L", (1, longest + 1)), format)
+
+
 def test_other_formats_are_refused() -> None:
     with pytest.raises(ValueError, match="expected one of jpeg, png, webp, got 'gif'"):
         encode(picture(), "gif")  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 import base64
 import io
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,8 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from orchestrator.errors import ParameterError
 from orchestrator.model_client import RawPrediction, Servable
 from orchestrator.pipeline import analyse
+from orchestrator.rendering import show
 from orchestrator.study import Options
 from serving.contract import NO_FINDING, ModelCard
 from tests.support.images import ORIENTATION, encoded, gradient, png
@@ -111,6 +114,33 @@ def test_the_radiograph_comes_upright_and_gray_and_no_larger_than_a_picture() ->
     picture = Image.open(io.BytesIO(base64.b64decode(found["data"])))
     assert (picture.mode, picture.size, dict(picture.getexif())) == ("L", (128, 256), {})
     assert [picture.getpixel((x, 128)) for x in (20, 100)] == [76, 0]
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({"heatmaps": "all"}, r"2048 x 16\d\d\d"),
+        ({"heatmaps": "none", "radiograph": True}, "2048 x 16384"),
+    ],
+)
+def test_a_picture_longer_than_its_format_can_hold_is_refused(
+    options: dict[str, Any], size: str
+) -> None:
+    upload = png(np.zeros((16_384, 2048), np.uint8))
+    model = FixedModel(CARD, 0.5, 0.5)
+    wanted = Options(format="webp", max_size=None, **options)
+    with pytest.raises(ParameterError) as caught:
+        analyse(upload, wanted, model, max_pixels=40_000_000)
+    assert re.fullmatch(
+        rf"format: webp ends at 16383 pixels a side, the picture would have {size}; take jpeg or png, or a"
+        " smaller max_size",
+        caught.value.detail,
+    )
+
+
+def test_a_jpeg_that_is_too_long_is_refused_as_well() -> None:
+    with pytest.raises(ParameterError, match=r"65500 pixels.* 65501 x 1; take png"):
+        show(Image.new("L", (65_501, 1)), Options(format="jpeg", max_size=None))
 
 
 def test_the_radiograph_is_left_out_unless_it_is_asked_for() -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import psutil
 import pytest
 
@@ -178,12 +179,26 @@ def test_a_forgotten_task_takes_its_hosted_pictures_along(api: httpx.Client) -> 
     assert api.get(url).status_code == 404
 
 
-def test_a_failed_task_answers_the_error_of_the_synchronous_call(api: httpx.Client) -> None:
-    task = submit(api, b"no image")
+@pytest.mark.parametrize(
+    ("upload", "fields", "status"),
+    [
+        pytest.param(b"no image", {}, 400, id="no image"),
+        pytest.param(
+            png(np.zeros((16_384, 2048), np.uint8)),
+            {"format": "webp", "max_size": "original"},
+            422,
+            id="longer than WebP can hold",
+        ),
+    ],
+)
+def test_a_failed_task_answers_the_error_of_the_synchronous_call(
+    upload: bytes, fields: dict[str, str], status: int, api: httpx.Client
+) -> None:
+    task = submit(api, upload, **fields)
     shown = done(api, task)
     later = api.get(task["result_url"])
-    now = api.post("/densenet_predict", files={"file": b"no image"})
-    assert later.status_code == now.status_code == 400
+    now = api.post("/densenet_predict", files={"file": upload}, data=fields)
+    assert later.status_code == now.status_code == status
     differs = {"request_id": ""}
     assert later.json() | differs == now.json() | differs
     assert (shown["code"], shown["error"]) == (now.json()["code"], now.json()["detail"])

@@ -169,14 +169,15 @@ class Choice(Generic[_Text]):
 
 @dataclass(frozen=True)
 class Heatmaps:
-    """Take a keyword or labels: a comma-separated text, or a list in JSON."""
+    """Take a keyword or labels, in capitals as well: a comma-separated text, or a list in JSON."""
 
     expected: str = "'positive', 'all', 'none' or labels, comma-separated"
 
     def read(self, value: Any) -> Keyword | tuple[str, ...]:
         """Return the keyword or the labels."""
+        word = value.strip().lower() if isinstance(value, str) else None
         for keyword in _KEYWORDS:
-            if value == keyword:
+            if word == keyword:
                 return keyword
         names: Sequence[Any] = value.split(",") if isinstance(value, str) else value
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -27,7 +27,10 @@ export async function fetchReport(task, signal) {
   return JSON.parse(new TextDecoder().decode(firstEntry(await response.arrayBuffer())));
 }
 
-/** Cancel a task that waits, or delete it with its result as soon as it is done; the request outlives the page. */
+/**
+ * Cancel a task that waits, or delete it with its result as soon as it is done. A request outlives the page, waiting
+ * does not: what is worked on when the page is left stays until its time is over.
+ */
 export async function forget(task) {
   try {
     await ask(`tasks/${task}`, { method: "DELETE", keepalive: true });

@@ -76,7 +76,7 @@ class RequestError(ServiceError):
 
 
 class ParameterError(RequestError):
-    """A parameter is missing, unknown or out of its range."""
+    """A parameter is missing or out of its range, or unknown to a path that overlooks none."""
 
     status = 422
     code = "invalid_parameter"

@@ -11,6 +11,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ import jsonschema
 import pytest
 from starlette.routing import Route
 
+from gradcam.plan import plan
+from gradcam.wording import Wording
 from orchestrator.app import create_app
 from orchestrator.errors import ServiceError
 from orchestrator.openapi.document import error_text
 from orchestrator.settings import Settings
+from orchestrator.study import Options
 from tests.orchestrator.test_model_client import FakeServer, serving
 from tests.support.api import running_api, wait_until_answered
 from tests.support.images import gradient, png
@@ -160,6 +164,21 @@ def test_answers_that_are_printed_fit_their_schemas() -> None:
             schema,
             format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER,
         )
+
+
+def test_pictures_that_are_printed_have_the_size_that_defaults_give() -> None:
+    printed = dict(re.findall(r"^```json (\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
+    report = json.loads(printed["PackedReport"])
+    image, (overlay,) = report["image"], report["overlays"]
+    layout = plan(
+        (image["width"], image["height"]),
+        max_size=Options.max_size,
+        font_size=Options.font_size,
+        wording=Wording((overlay["label"],), warnings=tuple(report["warnings"])),
+    )
+    for picture in (overlay, json.loads(printed["HostedPicture"])):
+        assert (picture["width"], picture["height"]) == layout.size
+        assert picture["radiograph"] == asdict(layout.radiograph)
 
 
 def test_the_table_of_errors_is_the_tree_of_errors() -> None:

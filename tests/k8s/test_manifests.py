@@ -1,5 +1,6 @@
 """Overlays and components build together and hold; ``make manifests`` tries every set of components."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,9 @@ def test_a_component_says_what_it_is(name: str) -> None:
 def test_everything_moves_to_another_namespace(tmp_path: Path) -> None:
     write(Combination("cpu", COMPONENTS), tmp_path)
     file = tmp_path / "kustomization.yaml"
-    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "namespace": "elsewhere"}))
+    readme = (K8S / "components" / "keda" / "README.md").read_text()
+    (snippet,) = re.findall(r"^```yaml\n(namespace: .*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    file.write_text(file.read_text() + snippet)
     manifests = render(tmp_path)
     assert manifests.named("Namespace", "elsewhere") is not None
     assert complaints(manifests) == []

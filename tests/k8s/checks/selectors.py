@@ -1,5 +1,6 @@
 """See that what selects finds what it is meant for."""
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -89,6 +90,13 @@ def _scalers(manifests: Manifests) -> Iterator[str]:
         limits = spec["minReplicaCount"], spec["fallback"]["replicas"], spec["maxReplicaCount"]
         if not 1 <= limits[0] <= limits[1] <= limits[2]:
             yield f"{name}: expected min, fallback and max in this order, got {limits}"
+        for trigger in spec["triggers"]:
+            for metric, labels in re.findall(
+                r"(cxr_\w+)(\{[^}]*\})?", trigger["metadata"]["query"]
+            ):
+                own = scaler["metadata"].get("namespace")
+                if labels != f'{{namespace="{own}"}}':
+                    yield f"{name}: {metric} is asked for in other namespaces than {own}"
 
 
 def _policy(manifests: Manifests, policy: Object) -> Iterator[str]:

@@ -35,13 +35,20 @@ _LIMITS: Final = {
     "tasks": ("cxr_tasks_waiting_limit", "Tasks that may wait."),
     "bytes": ("cxr_tasks_held_limit_bytes", "Bytes of uploads and results that may be kept."),
 }
-_MEMORY: Final = {
+_REDIS: Final = {
     "used_memory": ("cxr_redis_memory_used_bytes", "Memory that Redis has taken for its data."),
     "maxmemory": (
         "cxr_redis_memory_limit_bytes",
         "Memory that Redis may take for its data; 0 if it has no limit.",
     ),
+    "file_bytes": ("cxr_redis_file_bytes", "Bytes of Redis' append-only file; 0 if it has none."),
+    "file_writes_ok": (
+        "cxr_redis_file_writes_ok",
+        "Whether Redis could last write to its append-only file, and make it anew.",
+    ),
 }
+# With `appendfsync always` a write that fails ends Redis; before, it is the file beside the old one that finds no room.
+_WRITES: Final = ("aof_last_write_status", "aof_last_bgrewrite_status")
 # What the scripts count, by the part before the colon; the part behind it is a code.
 _OUTCOMES: Final = {
     "accepted": ("cxr_tasks_accepted", "Tasks that were accepted.", []),
@@ -76,14 +83,14 @@ class QueueCollector(Collector):
 
     def describe(self) -> list[Metric]:
         """Name the figures without asking Redis."""
-        gauges = [*_GAUGES.values(), *_LIMITS.values(), *_MEMORY.values(), _UP]
+        gauges = [*_GAUGES.values(), *_LIMITS.values(), *_REDIS.values(), _UP]
         return [*(GaugeMetricFamily(*each) for each in gauges), *_counters({})]
 
     def collect(self) -> Iterator[Metric]:
         """Look, and give what is seen."""
         try:
             seen = look(self._client)
-            outcomes, memory = _totals(self._client)
+            outcomes, state = _totals(self._client)
         except RedisUnavailableError:
             yield GaugeMetricFamily(*_UP, value=0)
             return
@@ -91,18 +98,23 @@ class QueueCollector(Collector):
         yield from _overview(seen)
         for field, value in asdict(self._limits).items():
             yield GaugeMetricFamily(*_LIMITS[field], value=value)
-        for field, (name, help_text) in _MEMORY.items():
-            yield GaugeMetricFamily(name, help_text, value=memory[field])
+        for field, (name, help_text) in _REDIS.items():
+            yield GaugeMetricFamily(name, help_text, value=state[field])
         yield from _counters(outcomes)
 
 
 def _totals(client: "redis.Redis") -> tuple[dict[str, int], dict[str, int]]:
-    """Return what became of tasks, and Redis' memory."""
+    """Return what became of tasks, and Redis' memory and file."""
     with translated(), client.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.OUTCOMES)
         pipe.info("memory")
-        outcomes, memory = pipe.execute()
-    return {text(name): int(count) for name, count in outcomes.items()}, memory
+        pipe.info("persistence")
+        outcomes, memory, persistence = pipe.execute()
+    file = {
+        "file_bytes": persistence.get("aof_current_size", 0),
+        "file_writes_ok": int(all(persistence[each] == "ok" for each in _WRITES)),
+    }
+    return {text(name): int(count) for name, count in outcomes.items()}, {**memory, **file}
 
 
 def _overview(seen: Overview) -> Iterator[Metric]:

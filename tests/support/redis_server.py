@@ -34,7 +34,9 @@ class RedisServer:
     def start(self) -> None:
         """Start it and wait until it answers; it has then read what it had written."""
         self.process = subprocess.Popen(
-            server_command(self.folder, self.port), stdout=subprocess.DEVNULL
+            server_command(self.folder, self.port),
+            stdout=subprocess.DEVNULL,
+            restore_signals=False,  # SIGXFSZ stays ignored: past a limit a write fails, as on a full disk
         )
         until = time.monotonic() + 20
         while time.monotonic() < until:

@@ -186,6 +186,7 @@ def test_redis_forgets_nothing_it_has_answered() -> None:
     assert options["--appendfsync"] == "always"
     assert options["--maxmemory-policy"] == "noeviction"
     assert (options["--rdbcompression"], options["--auto-aof-rewrite-min-size"]) == ("no", "512mb")
+    assert options["--save"] == ""
     assert any(volume.endswith(":/data") for volume in SERVICES["redis"]["volumes"])
     assert "ports" not in SERVICES["redis"]
     maximum = int(options["--maxmemory"].removesuffix("gb")) * 10**9

@@ -18,6 +18,7 @@ from tests.k8s.build import (
     restore_job,
     write,
 )
+from tests.k8s.checks.selectors import nearness
 from tests.k8s.every_check import complaints
 from tests.k8s.manifests import Manifests
 
@@ -86,3 +87,15 @@ def test_the_restore_job_fits_the_backup_in_any_namespace(namespace: str, tmp_pa
     file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "namespace": namespace}))
     with_it = render(tmp_path).objects + restore_job(namespace)
     assert complaints(Manifests(with_it)) == []
+
+
+def test_the_volume_of_backups_lies_where_the_restore_job_can_mount_it_beside_that_of_redis() -> (
+    None
+):
+    manifests = build(Combination("cpu", ("redis-backup",)))
+    (backup,) = [each for each in manifests.workloads() if each.kind == "CronJob"]
+    (term,) = nearness(backup)
+    assert term["topologyKey"] == "topology.kubernetes.io/zone"
+    assert [each.name for each in manifests.selected(term["labelSelector"])] == [
+        "StatefulSet/redis"
+    ]

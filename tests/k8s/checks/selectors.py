@@ -37,6 +37,9 @@ def _controllers(manifests: Manifests) -> Iterator[str]:
         for constraint in workload.spec.get("topologySpreadConstraints", []):
             if not matches(constraint["labelSelector"], workload.labels):
                 yield f"{workload.name}: spreads other pods than its own"
+        for term in nearness(workload):
+            if not manifests.selected(term["labelSelector"]):
+                yield f"{workload.name}: wants to be near no pods"
         if not workload.runs_on:
             continue
         selector = workload.source["spec"]["selector"]
@@ -45,6 +48,13 @@ def _controllers(manifests: Manifests) -> Iterator[str]:
         for other in manifests.workloads():
             if other.name != workload.name and matches(selector, other.labels):
                 yield f"{workload.name}: selects the pods of {other.name}"
+
+
+def nearness(workload: Workload) -> list[Object]:
+    """Return what a workload's pods would rather be near to."""
+    affinity = workload.spec.get("affinity", {}).get("podAffinity", {})
+    preferred = affinity.get("preferredDuringSchedulingIgnoredDuringExecution", [])
+    return [each["podAffinityTerm"] for each in preferred]
 
 
 def _service_monitors(manifests: Manifests) -> Iterator[str]:

@@ -8,6 +8,8 @@ import yaml
 from tests.k8s.build import K8S, ROOT
 
 SOURCES: Final = ("alerts.yaml", "drift.yaml")
+# What Prometheus is told on Kubernetes alone.
+CLUSTER: Final = ("backup.yaml",)
 TARGET: Final = K8S / "components" / "monitoring" / "rules.yaml"
 
 
@@ -15,7 +17,7 @@ def prometheus_rule() -> str:
     """Return the object as YAML."""
     groups = [
         group
-        for name in SOURCES
+        for name in (*SOURCES, *CLUSTER)
         for group in yaml.safe_load((ROOT / "monitoring" / name).read_text())["groups"]
     ]
     rule = {
@@ -24,9 +26,8 @@ def prometheus_rule() -> str:
         "metadata": {"name": "cxr"},
         "spec": {"groups": groups},
     }
-    head = (
-        f"# Made of monitoring/{' and monitoring/'.join(SOURCES)} by `make rules`; change those.\n"
-    )
+    made_of = ", ".join(f"monitoring/{name}" for name in (*SOURCES, *CLUSTER))
+    head = f"# Made of {made_of} by `make rules`; change those.\n"
     return head + yaml.safe_dump(rule, sort_keys=False, allow_unicode=True, width=120)
 
 

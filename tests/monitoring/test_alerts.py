@@ -11,8 +11,8 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 MONITORING = ROOT / "monitoring"
-RULES = ("alerts.yaml", "drift.yaml")
-TESTS = ("alerts_test.yaml", "drift_test.yaml")
+RULES = ("alerts.yaml", "drift.yaml", "backup.yaml")
+TESTS = tuple(name.replace(".yaml", "_test.yaml") for name in RULES)
 
 
 def load(name: str) -> Any:

@@ -112,7 +112,7 @@ def expressions() -> Iterator[tuple[str, str]]:
         for panel in json.loads(path.read_text())["panels"]:
             for target in panel["targets"]:
                 yield f"{path.stem}: {panel['title']}", target["expr"]
-    for name in ("alerts.yaml", "drift.yaml"):
+    for name in ("alerts.yaml", "drift.yaml", "backup.yaml"):
         for group in yaml.safe_load((MONITORING / name).read_text())["groups"]:
             for rule in group["rules"]:
                 yield rule.get("alert") or rule["record"], rule["expr"]

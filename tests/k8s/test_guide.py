@@ -10,6 +10,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from orchestrator.jobs import keys
+from orchestrator.settings import Settings
 from tests.k8s.build import (
     COMPONENTS,
     K8S,
@@ -19,6 +20,7 @@ from tests.k8s.build import (
     can_build,
     render,
     restore_job,
+    write,
 )
 from tests.k8s.checks.references import documented_secrets
 from tests.k8s.every_check import complaints
@@ -59,6 +61,19 @@ def test_the_overlay_to_start_from_holds(tmp_path: Path) -> None:
         "registry.example.org/cxr-model:1",
         "redis:7.4",
     }
+
+
+@needs_kubectl
+def test_the_dashboard_may_write_where_the_overlay_says_so(tmp_path: Path) -> None:
+    (snippet,) = re.findall(r"^```yaml\n(.*?)^```$", OPERATIONS, re.DOTALL | re.MULTILINE)
+    write(Combination("cpu", ()), tmp_path)
+    with (tmp_path / "kustomization.yaml").open("a") as file:
+        file.write(snippet)
+    manifests = render(tmp_path)
+    assert complaints(manifests) == []
+    (dashboard,) = [each for each in manifests.workloads() if each.name == "Deployment/dashboard"]
+    environment = manifests.environment(dashboard.spec["containers"][0])
+    assert Settings.from_mapping(environment).dashboard_write == "yes"
 
 
 def test_the_secret_has_every_key_that_the_manifests_name() -> None:

@@ -19,7 +19,7 @@ from orchestrator.thresholds import ThresholdsError, read_thresholds
 from serving.scheduling import work_in_batches
 
 # What is under way when it is told to stop may take so long; with Kubernetes' preStop, less than its pods' grace.
-_GRACE_SECONDS: Final = 45
+GRACE_SECONDS: Final = 45
 _STARTUP_FAILURE: Final = 3
 
 
@@ -67,7 +67,7 @@ def serve() -> None:
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
             # uvicorn takes whatever makes a protocol; its annotation names classes only
             http=cast(type[asyncio.Protocol], protocol(settings)),
         )

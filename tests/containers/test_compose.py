@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from orchestrator.serve import read_settings
+from orchestrator.serve import GRACE_SECONDS, read_settings
 from orchestrator.settings import Settings
 from serving.contract import MODEL_NAME
 from tests.containers.env_example import COMPOSE, FILE, ROOT, STACK, env_example
@@ -177,6 +177,10 @@ def test_every_service_is_told_of_in_the_documentation() -> None:
 
 def test_a_worker_has_time_to_end_its_job() -> None:
     assert seconds(SERVICES["worker"]["stop_grace_period"]) > Settings().job_timeout
+
+
+def test_the_api_has_time_to_end_what_is_under_way() -> None:
+    assert seconds(SERVICES["api"]["stop_grace_period"]) > GRACE_SECONDS + 5
 
 
 def test_redis_forgets_nothing_it_has_answered() -> None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
 
+from orchestrator.serve import GRACE_SECONDS
 from orchestrator.settings import Settings
 from tests.k8s.manifests import Manifests, Object, Workload, image_name
 
@@ -35,7 +36,7 @@ def _grace(manifests: Manifests, workload: Workload) -> Iterator[str]:
             )
             if hook[:1] != ["sleep"]:
                 yield "ends at once, while it is still sent requests"
-            elif grace <= int(hook[1]) + settings.model_timeout:
+            elif grace < int(hook[1]) + max(settings.model_timeout, GRACE_SECONDS) + 5:
                 yield f"ends after {grace} s, of which it sleeps {hook[1]}"
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import time
 import zipfile
 import zlib
@@ -189,6 +190,35 @@ def test_memory_goes_back_after_the_ttls(
     left = [key for key in client.scan_iter() if not key.startswith((b"cxr:stats", b"rq:worker"))]
     assert not [key for key in left if key.startswith((b"cxr:blob", b"cxr:task", b"rq:job"))]
     assert client.info("memory")["used_memory"] - before < 200_000
+
+
+def test_a_finished_task_takes_what_the_documents_reckon_with(
+    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+) -> None:
+    plan = (Path(__file__).parents[3] / "docs" / "capacity.md").read_text()
+    job, record = map(int, re.findall(r"^\| its (?:job|record) \| (\d+) \|", plan, re.MULTILINE))
+    formula = f"rate × ({job} kB × RESULT_TTL + {record} kB × (RESULT_TTL + RESULT_MEMORY))"
+    assert formula in plan
+    for _ in range(20):
+        submit(settings, client)
+    work()
+
+    def taken(*patterns: str) -> float:
+        found = [key for pattern in patterns for key in client.scan_iter(match=pattern)]
+        return sum(client.memory_usage(key, samples=0) or 0 for key in found) / 20 / 1000
+
+    assert job / 2 < taken("rq:job:*", "rq:finished:*", "rq:results:*", f"{keys.HELD}*") <= job
+    assert record / 2 < taken(keys.task_key("*")) <= record
+    others = (
+        b"rq:",
+        b"cxr:task:",
+        b"cxr:blob:",
+        b"cxr:held",
+        b"cxr:audit",
+        b"cxr:stats",
+        b"cxr:tick",
+    )
+    assert [key for key in client.scan_iter() if not key.startswith(others)] == []
 
 
 def test_a_bad_image_fails_at_once_and_keeps_its_own_error(

@@ -1,11 +1,12 @@
 """Find by structure what Grad-CAM needs to know of a network: features, pooling, head, logits."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import keras
 
+from export.activation import split_activation
+from export.calls import activation_of, behind, between, call_of, inputs_of, kind_of
 from export.errors import UnsupportedModelError
 from serving.contract import Activation
 
@@ -17,13 +18,6 @@ _AFFINE = {
     "GaussianDropout", "GaussianNoise", "Identity", "Normalization", "Rescaling", "Reshape", "SpatialDropout2D",
     "Squeeze",
 }  # fmt: skip
-# Operations that change neither values nor their order, so that one may look through them for the activation.
-_TRANSPARENT = {"Cast", "Dropout", "Flatten", "Identity", "Reshape"}
-_ACTIVATIONS: dict[str, Activation] = {
-    "sigmoid": "sigmoid",
-    "softmax": "softmax",
-    "linear": "linear",
-}
 
 
 @dataclass(frozen=True)
@@ -71,7 +65,7 @@ def dissect(
         UnsupportedModelError: No such structure; the message names what was found.
     """
     logits, own = split_activation(output)
-    if activation not in (None, "linear", own) and own != "linear":
+    if activation is not None and own not in (None, activation):
         raise UnsupportedModelError(
             f"expected --activation for a model that answers logits, got {activation} for one that ends in {own}; "
             "leave --activation out"
@@ -83,9 +77,9 @@ def dissect(
         )
     features = _named(logits, target_layer) if target_layer else _feeding_the_pooling(logits)
     _require_cut(image, features, logits)
-    consumers = [node for node in _between(features, logits) if _reads(node, features)]
+    consumers = [node for node in between(features, logits) if _reads(node, features)]
     pooling = _pooling_kind(consumers, features)
-    rest = [node for node in _between(features, logits) if node not in consumers]
+    rest = [node for node in between(features, logits) if node not in consumers]
     single = len(consumers) == 1 and pooling in ("mean", "max")
     return Anatomy(
         image=image,
@@ -95,47 +89,9 @@ def dissect(
         pooled=consumers[0].outputs[0] if single else None,
         pooling=pooling,
         affine=pooling != "other" and all(_is_affine(node) for node in rest),
-        activation=(activation or "sigmoid") if own == "linear" else own,
-        assumed=own == "linear",
+        activation=own or activation or "sigmoid",
+        assumed=own is None,
     )
-
-
-def split_activation(output: keras.KerasTensor) -> tuple[keras.KerasTensor, Activation]:
-    """Return the logits behind an output and the activation between the two.
-
-    Raises:
-        UnsupportedModelError: The activation is none of sigmoid, softmax, linear.
-    """
-    tensor = output
-    while (kind := _kind(operation := tensor._keras_history.operation)) in _TRANSPARENT:
-        if not _inputs(_node(tensor)) or len(_inputs(_node(tensor))[0].shape) != 2:
-            break
-        tensor = _inputs(_node(tensor))[0]
-    if kind in ("Sigmoid", "Softmax"):
-        return _inputs(_node(tensor))[0], _ACTIVATIONS[kind.lower()]
-    function = getattr(operation, "activation", None)
-    if function is None:
-        return tensor, "linear"
-    name = getattr(function, "__name__", str(function))
-    if name not in _ACTIVATIONS:
-        raise UnsupportedModelError(
-            f"expected a last activation among sigmoid, softmax and linear, got {name!r} in layer "
-            f"{operation.name!r}; export a model that ends with one of these"
-        )
-    before = _inputs(_node(tensor))[0]
-    if kind == "Activation":
-        return (before if name != "linear" else tensor), _ACTIVATIONS[name]
-    if name == "linear":
-        return tensor, "linear"
-    return _without_activation(operation, before), _ACTIVATIONS[name]
-
-
-def _without_activation(layer: keras.Layer, before: keras.KerasTensor) -> keras.KerasTensor:
-    """Call a copy of a layer, weights included, that leaves its activation out."""
-    copy = type(layer).from_config(layer.get_config() | {"activation": "linear"})
-    logits = copy(before)
-    copy.set_weights(layer.get_weights())
-    return logits
 
 
 def _feeding_the_pooling(logits: keras.KerasTensor) -> keras.KerasTensor:
@@ -151,7 +107,7 @@ def _feeding_the_pooling(logits: keras.KerasTensor) -> keras.KerasTensor:
         if _is_spatial(tensor):
             found.append(tensor)
         else:
-            queue.extend(_inputs(_node(tensor)))
+            queue.extend(inputs_of(call_of(tensor)))
     layers = sorted({tensor._keras_history.operation.name for tensor in found})
     if len(found) != 1 or isinstance(found[0]._keras_history.operation, keras.layers.InputLayer):
         raise UnsupportedModelError(
@@ -164,7 +120,7 @@ def _feeding_the_pooling(logits: keras.KerasTensor) -> keras.KerasTensor:
 def _named(logits: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Find the output of a layer by its name."""
     spatial: dict[str, keras.KerasTensor] = {}
-    for node in _behind(logits):
+    for node in behind(logits):
         if not node.is_input and len(node.outputs) == 1 and _is_spatial(node.outputs[0]):
             spatial[node.operation.name] = node.outputs[0]
     if name not in spatial:
@@ -193,7 +149,7 @@ def _require_cut(
                 f"{features._keras_history.operation.name!r}, which a connection goes around; leave out "
                 "--target-layer, or name the layer that feeds the pooling"
             )
-        queue.extend(_inputs(_node(tensor)))
+        queue.extend(inputs_of(call_of(tensor)))
     if not met:
         raise UnsupportedModelError(
             f"expected a target layer that reaches the logits, got {features._keras_history.operation.name!r}, "
@@ -209,7 +165,7 @@ def _pooling_kind(consumers: list[Any], features: keras.KerasTensor) -> Pooling:
 
 def _reduction(node: Any, features: keras.KerasTensor) -> Pooling:
     """Name one reduction; ``other`` where its gradient may depend on the image in a way not known here."""
-    kind = _kind(node.operation)
+    kind = kind_of(node.operation)
     height, width = features.shape[1:3]
     axes = getattr(node.operation, "axis", None)
     spatial = axes is not None and tuple(sorted(keras.tree.flatten(axes))) in ((1, 2), (-3, -2))
@@ -231,10 +187,8 @@ def _reduction(node: Any, features: keras.KerasTensor) -> Pooling:
 
 
 def _is_affine(node: Any) -> bool:
-    kind = _kind(node.operation)
-    function = getattr(node.operation, "activation", None)
-    linear = function is None or getattr(function, "__name__", "") == "linear"
-    return linear and kind in _AFFINE | {"Activation"}
+    kind = kind_of(node.operation)
+    return activation_of(node.operation) == "linear" and kind in _AFFINE | {"Activation"}
 
 
 def _is_spatial(tensor: keras.KerasTensor) -> bool:
@@ -242,37 +196,5 @@ def _is_spatial(tensor: keras.KerasTensor) -> bool:
     return len(shape) == 4 and None not in shape[1:3] and shape[1] * shape[2] > 1
 
 
-def _kind(operation: Any) -> str:
-    return type(operation).__name__
-
-
-def _node(tensor: keras.KerasTensor) -> Any:
-    """Return the call that made a tensor."""
-    operation, index, _ = tensor._keras_history
-    return operation._inbound_nodes[index]
-
-
-def _inputs(node: Any) -> list[keras.KerasTensor]:
-    return list(node.input_tensors)
-
-
 def _reads(node: Any, tensor: keras.KerasTensor) -> bool:
-    return any(read is tensor for read in _inputs(node))
-
-
-def _behind(tensor: keras.KerasTensor) -> Iterator[Any]:
-    """Yield every call that a tensor depends on, nearest first."""
-    queue, seen = [tensor], set()
-    while queue:
-        node = _node(queue.pop(0))
-        if id(node) in seen:
-            continue
-        seen.add(id(node))
-        yield node
-        queue.extend(_inputs(node))
-
-
-def _between(features: keras.KerasTensor, logits: keras.KerasTensor) -> list[Any]:
-    """Return the calls that make the logits out of the features."""
-    before = {id(node) for node in _behind(features)}
-    return [node for node in _behind(logits) if id(node) not in before]
+    return any(read is tensor for read in inputs_of(node))

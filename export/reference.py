@@ -50,14 +50,19 @@ class Reference:
 
     def __call__(self, images: Pixels) -> Answer:
         """Answer to uint8 ``[N, H, W, 1]``."""
-        anatomy = self._anatomy
-        pixels = _preprocess(images, self._preprocessing, anatomy.image.shape[-1])
-        output = self._model(pixels, training=False)
-        probabilities = np.asarray(output, np.float32).reshape(len(images), -1)
-        if anatomy.assumed:
-            probabilities = _activate(probabilities, anatomy.activation)
-        logits, maps = self._tape(pixels)
+        probabilities = self.output(images)
+        if self._anatomy.assumed:
+            probabilities = _activate(probabilities, self._anatomy.activation)
+        logits, maps = self._tape(self._pixels(images))
         return Answer(logits=logits.numpy(), probabilities=probabilities, maps=maps.numpy())
+
+    def output(self, images: Pixels) -> Floats:
+        """Return what the model itself answers, ``[N, L]``: probabilities, or logits."""
+        output = self._model(self._pixels(images), training=False)
+        return np.asarray(output, np.float32).reshape(len(images), -1)
+
+    def _pixels(self, images: Pixels) -> Floats:
+        return _preprocess(images, self._preprocessing, self._anatomy.image.shape[-1])
 
 
 def _tape_function(anatomy: Anatomy) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:

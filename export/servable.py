@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from export.anatomy import dissect
+from export.assumption import require_logits
 from export.describe import architecture, weights_digest
 from export.errors import UnsupportedModelError
 from export.flatten import flatten
@@ -92,6 +93,9 @@ def export_model(  # noqa: PLR0913  # every option of the command has a default 
     image = keras.Input(_input_shape(model, input_size), name="pixels")
     anatomy = dissect(image, flatten(model, image), target_layer, activation)
     check_count(labels, anatomy.logits.shape[-1])
+    reference = Reference(model, anatomy, preprocess)
+    if activation is None:
+        require_logits(anatomy, reference.output)
     report(f"Building the graph; maps explain layer {anatomy.layer!r}")
     images = None if radiographs is None else read_radiographs(radiographs, *image.shape[1:3])
     graph = optimize(build_graph(anatomy, preprocess), precision)
@@ -119,7 +123,6 @@ def export_model(  # noqa: PLR0913  # every option of the command has a default 
         report("Writing the SavedModel")
         write_saved_model(graph, card, directory)
         report("Verifying against Keras, through both loaders")
-        reference = Reference(model, anatomy, preprocess)
         figures = verify(
             directory,
             card,

@@ -8,7 +8,9 @@ import pytest
 
 from export.errors import UnsupportedModelError
 from export.load import load_model
+from export.loaders import session_loader
 from export.policy import compute_in_float32
+from export.probes import probe_images
 from export.servable import export_model
 from tests.support.tiny_models import small_model
 
@@ -32,7 +34,12 @@ def test_a_file_in_mixed_precision_is_loaded_and_exported_in_float32(
     loaded = load_model(tmp_path / "mixed.keras")
     pixels = np.random.default_rng(0).random((2, 32, 32, 3), np.float32)
     np.testing.assert_allclose(loaded(pixels), small_model()(pixels), atol=1e-6)
-    assert export_model(loaded, tmp_path / "out").name == "1"
+    version = export_model(loaded, tmp_path / "out", preprocess="none")
+    images = probe_images(2, 32, 32)
+    with session_loader(version) as call:
+        answer = call("gradcam", {"image": images})
+    expected = loaded(np.repeat(images.astype(np.float32), 3, -1))
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
 
 
 def test_a_model_in_mixed_precision_is_refused_with_the_call_that_helps(

@@ -1,0 +1,72 @@
+"""Find what turns a network's logits into probabilities."""
+
+from typing import Final
+
+import keras
+
+from export.calls import activation_of, between, call_of, inputs_of, kind_of
+from export.errors import UnsupportedModelError
+from serving.contract import Activation
+
+# Operations that change neither values nor their order, so that one may look through them for the activation.
+_TRANSPARENT: Final = {"Cast", "Dropout", "Flatten", "Identity", "Reshape"}
+# By class of the operation, and by name of the function that a layer ends with.
+_ACTIVATIONS: Final[dict[str, Activation]] = {
+    "Sigmoid": "sigmoid",
+    "Softmax": "softmax",
+    "sigmoid": "sigmoid",
+    "softmax": "softmax",
+}
+
+
+def split_activation(
+    output: keras.KerasTensor,
+) -> tuple[keras.KerasTensor, Activation | None]:
+    """Return the logits behind an output and the activation between the two; None where there is none.
+
+    Raises:
+        UnsupportedModelError: The activation is none of sigmoid, softmax, linear.
+    """
+    tensor = output
+    while _is_transparent(operation := tensor._keras_history.operation):
+        before = inputs_of(call_of(tensor))
+        if not before or len(before[0].shape) != 2:
+            break
+        tensor = before[0]
+    if kind_of(operation) in _ACTIVATIONS:
+        return inputs_of(call_of(tensor))[0], _ACTIVATIONS[kind_of(operation)]
+    name = activation_of(operation)
+    if name == "linear":
+        return tensor, None
+    if name not in _ACTIVATIONS:
+        raise UnsupportedModelError(
+            f"expected a last activation among sigmoid, softmax and linear, got {name!r} in layer "
+            f"{operation.name!r}; export a model that ends with one of these"
+        )
+    before = inputs_of(call_of(tensor))
+    if kind_of(operation) == "Activation":
+        return before[0], _ACTIVATIONS[name]
+    return _without_activation(operation, before[0]), _ACTIVATIONS[name]
+
+
+def squashes(start: keras.KerasTensor, end: keras.KerasTensor) -> bool:
+    """Tell whether a sigmoid or softmax lies between two tensors, or makes the first."""
+    calls = [call_of(start), *between(start, end)]
+    return any(
+        kind_of(call.operation) in _ACTIVATIONS or activation_of(call.operation) in _ACTIVATIONS
+        for call in calls
+    )
+
+
+def _is_transparent(operation: object) -> bool:
+    kind = kind_of(operation)
+    # "linear" in float32 is how a model trained in mixed precision ends.
+    return kind in _TRANSPARENT or (kind == "Activation" and activation_of(operation) == "linear")
+
+
+def _without_activation(layer: keras.Layer, before: keras.KerasTensor) -> keras.KerasTensor:
+    """Call a copy of a layer, weights included, that leaves its activation out."""
+    copy = type(layer).from_config(layer.get_config() | {"activation": "linear"})
+    logits = copy(before)
+    copy.set_weights(layer.get_weights())
+    return logits

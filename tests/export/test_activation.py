@@ -1,0 +1,95 @@
+"""Check that probabilities are never put through a second activation."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from export.errors import UnsupportedModelError
+from export.loaders import session_loader
+from export.probes import probe_images
+from export.servable import export_model
+from tests.support.model_shapes import LABELS, SIZE, backbone
+
+pytestmark = pytest.mark.tensorflow
+
+layers = keras.layers
+Head = Callable[[Any], Any]
+
+
+def pooled(head: Head) -> keras.Model:
+    """Build backbone, global average pooling and a head."""
+    trunk = backbone()
+    return keras.Model(trunk.input, head(layers.GlobalAveragePooling2D()(trunk.output)))
+
+
+def dense(activation: str | None, outputs: int = len(LABELS)) -> keras.Layer:
+    return layers.Dense(outputs, activation=activation)
+
+
+def convolution_then_flatten(values: Any) -> Any:
+    values = layers.Reshape((1, 1, 12))(values)
+    return layers.Flatten()(layers.Conv2D(len(LABELS), 1, activation="sigmoid")(values))
+
+
+def behind_a_hidden_sigmoid(values: Any, scale: float) -> Any:
+    answer = dense(None)
+    logits = answer(dense("sigmoid", 5)(values))
+    answer.set_weights([np.full((5, len(LABELS)), scale), np.zeros(len(LABELS))])
+    return logits
+
+
+def served(model: keras.Model, folder: Path, **options: Any) -> tuple[Any, Any]:
+    """Return the probabilities that a servable answers, and the model's own output."""
+    version = export_model(model, folder, labels=LABELS, preprocess="none", **options)
+    images = probe_images(3, SIZE, SIZE)
+    with session_loader(version) as call:
+        answer = call("gradcam", {"image": images})
+    return answer["probabilities"], np.asarray(model(np.repeat(images.astype("f"), 3, -1)))
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+def test_a_linear_activation_in_float32_at_the_end_is_looked_through(
+    activation: str, tmp_path: Path
+) -> None:
+    last = layers.Activation("linear", dtype="float32")
+    actual, expected = served(pooled(lambda values: last(dense(activation)(values))), tmp_path)
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        lambda values: layers.Concatenate()([dense("sigmoid", 1)(values) for _ in LABELS]),
+        lambda values: layers.Average()([dense("sigmoid")(values) for _ in range(2)]),
+        lambda values: keras.ops.clip(dense("sigmoid")(values), 1e-7, 1 - 1e-7),
+        lambda values: dense("softmax", 5)(values)[:, 1:],
+        convolution_then_flatten,
+    ],
+    ids=["concatenation", "average", "clip", "slice", "convolution"],
+)
+def test_probabilities_that_do_not_end_in_their_activation_are_refused(
+    head: Head, tmp_path: Path
+) -> None:
+    with pytest.raises(UnsupportedModelError, match="say with --activation"):
+        export_model(pooled(head), tmp_path, labels=LABELS, preprocess="none")
+    assert not list(tmp_path.iterdir())
+
+
+def test_logits_behind_a_hidden_sigmoid_are_taken_for_what_they_are(tmp_path: Path) -> None:
+    model = pooled(lambda values: behind_a_hidden_sigmoid(values, 3.0))
+    actual, logits = served(model, tmp_path)
+    np.testing.assert_allclose(actual, 1 / (1 + np.exp(-logits)), atol=1e-5)
+
+
+def test_logits_that_look_like_probabilities_are_exported_where_activation_says_so(
+    tmp_path: Path,
+) -> None:
+    model = pooled(lambda values: behind_a_hidden_sigmoid(values, 0.1))
+    with pytest.raises(UnsupportedModelError, match="say with --activation"):
+        export_model(model, tmp_path, labels=LABELS, preprocess="none")
+    actual, logits = served(model, tmp_path, activation="sigmoid")
+    np.testing.assert_allclose(actual, 1 / (1 + np.exp(-logits)), atol=1e-5)

@@ -1,5 +1,7 @@
 """Find by structure what Grad-CAM needs to know of a network: features, pooling, head, logits."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -125,10 +127,20 @@ def _named(logits: keras.KerasTensor, name: str) -> keras.KerasTensor:
             spatial[node.operation.name] = node.outputs[0]
     if name not in spatial:
         raise UnsupportedModelError(
-            f"expected --target-layer to name a layer with an output [N, h, w, channels], got {name!r}; "
-            f"the last ones are {list(spatial)[:8]}"
+            f"expected --target-layer to name one layer with an output [N, h, w, channels], got {name!r}; "
+            f"the last ones are {list(spatial)[:8]}{_numbered(name, spatial)}"
         )
     return spatial[name]
+
+
+def _numbered(name: str, known: Iterable[str]) -> str:
+    """Tell of the layers that a name would fit, had several not shared it; empty where there are none."""
+    found = sorted(each for each in known if re.fullmatch(rf"{re.escape(name)}_\d+", each))
+    return (
+        f"; names that several layers share are numbered from the input on: {found}"
+        if found
+        else ""
+    )
 
 
 def _require_cut(

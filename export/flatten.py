@@ -1,17 +1,22 @@
 """Lay a Keras model out as one flat graph of layers, whatever it is nested in."""
 
+from collections import Counter
+from collections.abc import Iterable
 from functools import cache
+from itertools import count
 from typing import Any
 
 import keras
 
+from export.calls import behind
 from export.errors import UnsupportedModelError
 
 
 def flatten(model: keras.Model, image: keras.KerasTensor) -> keras.KerasTensor:
     """Call a model on a symbolic image so that every layer, however nested, is a node of one graph.
 
-    Weights are shared with the model, nothing is copied.
+    Weights are shared with the model, nothing is copied. Layers of one name, which Keras allows in nested models only,
+    are given names of their own: for good, since they are the model's.
 
     Args:
         model: A functional, Sequential or subclassed model.
@@ -34,12 +39,26 @@ def flatten(model: keras.Model, image: keras.KerasTensor) -> keras.KerasTensor:
             "keras.ops with the functional API, or check --input-size"
         ) from err
     outputs = keras.tree.flatten(output)
+    name_apart(outputs)
     if len(outputs) != 1:
         raise UnsupportedModelError(
             f"expected a model with one output [N, labels], got {len(outputs)} outputs; "
             "export keras.Model(model.input, the output that matters)"
         )
     return outputs[0]
+
+
+def name_apart(outputs: Iterable[keras.KerasTensor]) -> None:
+    """Number the operations behind some outputs that share a name, from the input on."""
+    calls = [call for output in outputs for call in behind(output)]
+    operations = list({id(call.operation): call.operation for call in reversed(calls)}.values())
+    counts = Counter(operation.name for operation in operations)
+    taken = set(counts)
+    for operation in operations:
+        name = operation.name
+        if counts[name] > 1:
+            operation.name = next(free for n in count(1) if (free := f"{name}_{n}") not in taken)
+            taken.add(operation.name)
 
 
 def _expand(operation: Any, *args: Any, **kwargs: Any) -> Any:
@@ -76,7 +95,9 @@ def _expand_sequential(model: keras.Sequential, value: Any, *_: Any) -> Any:
 def _expand_subclassed(model: keras.Model, value: Any, *args: Any, **kwargs: Any) -> Any:
     """Run ``call`` on symbolic tensors, then descend into the models it called."""
     inside = keras.Input(batch_shape=value.shape, dtype=value.dtype)
-    traced = keras.Model(inside, model.call(inside, *args, **kwargs))
+    output = model.call(inside, *args, **kwargs)
+    name_apart(keras.tree.flatten(output))
+    traced = keras.Model(inside, output)
     return traced._run_through_graph(value, call_fn=_expand)
 
 

@@ -33,7 +33,8 @@ class Anatomy:
         logits: Output before its activation, ``[N, L]``.
         pooled: What the pooling makes of the features, where one mean or max pooling is all there is.
         pooling: How the features become a vector.
-        affine: Whether the head is affine after the pooling, so that its gradient is a constant.
+        affine: Whether the head is affine after the pooling, so that its gradient is a constant: that of ``pooled``, or
+            of the features where it is None.
         activation: What turns logits into probabilities.
         assumed: Whether that activation is not the model's own: it answers logits.
     """
@@ -82,7 +83,9 @@ def dissect(
     consumers = [node for node in between(features, logits) if _reads(node, features)]
     pooling = _pooling_kind(consumers, features)
     rest = [node for node in between(features, logits) if node not in consumers]
-    single = len(consumers) == 1 and pooling in ("mean", "max")
+    alone = len(consumers) == 1 and pooling in ("mean", "max")
+    # Where the pooled features are the logits, as in a fully convolutional network, no head is left.
+    single = alone and consumers[0].outputs[0] is not logits
     return Anatomy(
         image=image,
         features=features,
@@ -90,7 +93,7 @@ def dissect(
         logits=logits,
         pooled=consumers[0].outputs[0] if single else None,
         pooling=pooling,
-        affine=pooling != "other" and all(_is_affine(node) for node in rest),
+        affine=(single or pooling in ("mean", "flatten")) and all(map(_is_affine, rest)),
         activation=own or activation or "sigmoid",
         assumed=own is None,
     )

@@ -161,6 +161,13 @@ def _one_by_one() -> Shape:
     return functional(pooling, lambda values: flat(head(values)), "sigmoid")
 
 
+def _convolutional(pooling: keras.Layer, activation: str | None) -> Shape:
+    """Build a fully convolutional model, whose features are a map per label: 6x6x4."""
+    image = keras.Input((SIZE, SIZE, 3))
+    features = layers.Conv2D(len(LABELS), 1)(backbone().call(image))
+    return _closed(image, features, pooling, lambda values: values, activation)
+
+
 MEAN, MOST, FLAT = layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D, layers.Flatten
 
 SHAPES: Mapping[str, Callable[[], Shape]] = {
@@ -188,6 +195,9 @@ SHAPES: Mapping[str, Callable[[], Shape]] = {
     "functional, own normalisation, gray": lambda: functional(
         MEAN(), _dense(), "sigmoid", 1, layers.Normalization(mean=120.0, variance=900.0)
     ),
+    "fully convolutional, mean, sigmoid": lambda: _convolutional(MEAN(), "sigmoid"),
+    "fully convolutional, max, softmax": lambda: _convolutional(MOST(), "softmax"),
+    "fully convolutional, mean, logits": lambda: _convolutional(MEAN(), None),
     "nested, mean, dropout, dense": sequential_nested,
     "twice nested, softmax, gray": twice_nested,
     "subclassed, max, two layers": subclassed,

@@ -31,7 +31,7 @@ from export.quiet import import_tensorflow_quietly
     "--preprocess",
     type=click.Choice(["densenet", "rescale", "none"]),
     show_default="what is written beside MODEL, else densenet",
-    help="What the network's pixels went through in training.",
+    help="What the network's pixels went through in training; to be said for a model that normalises them itself.",
 )
 @click.option(
     "--resize",

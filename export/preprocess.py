@@ -1,9 +1,11 @@
 """Turn uint8 radiographs into what a network was trained on, inside the graph."""
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+import keras
 import tensorflow as tf
 
+from export.calls import behind, inputs_of, kind_of
 from export.errors import UnsupportedModelError
 
 Preprocessing = Literal["densenet", "rescale", "none"]
@@ -19,6 +21,33 @@ IN_WORDS: Final[dict[Preprocessing, str]] = {
 }
 
 
+# What normalises pixels where nothing but it and the image has been at work.
+_NORMALISERS: Final = {"Rescaling", "Normalization", "Divide", "TrueDivide", "Multiply"}
+
+
+def settle_preprocessing(asked: Preprocessing | None, logits: keras.KerasTensor) -> Preprocessing:
+    """Return what was asked for, or ``densenet`` where nothing was.
+
+    Args:
+        asked: What the pixels went through in training, if anybody said.
+        logits: The network's symbolic logits.
+
+    Raises:
+        UnsupportedModelError: No such preprocessing; or none was named for a network that normalises pixels itself,
+            which ``densenet`` would do a second time.
+    """
+    if asked is not None:
+        return _known(asked)
+    own = next((call for call in behind(logits) if _normalises_pixels(call)), None)
+    if own is not None:
+        raise UnsupportedModelError(
+            "expected --preprocess for a model that normalises pixels itself, as this one does in layer "
+            f"{own.operation.name!r}, got none; pass --preprocess none (MODEL_PREPROCESS=none) if it was trained on "
+            "pixels from 0 to 255, or name what they went through before: densenet or rescale"
+        )
+    return "densenet"
+
+
 def preprocess(image: tf.Tensor, kind: Preprocessing, channels: int) -> tf.Tensor:
     """Build the part of the graph between the request and the network.
 
@@ -31,8 +60,9 @@ def preprocess(image: tf.Tensor, kind: Preprocessing, channels: int) -> tf.Tenso
         float32 ``[N, H, W, channels]``.
 
     Raises:
-        UnsupportedModelError: ``densenet`` was asked for a network with one channel.
+        UnsupportedModelError: No such preprocessing, or ``densenet`` was asked for a network with one channel.
     """
+    _known(kind)
     pixels = tf.cast(image, tf.float32)
     if channels == 3:
         pixels = tf.tile(pixels, [1, 1, 1, 3])
@@ -46,3 +76,21 @@ def preprocess(image: tf.Tensor, kind: Preprocessing, channels: int) -> tf.Tenso
             f"got {channels}; use --preprocess rescale or none"
         )
     return (pixels / 255.0 - tf.constant(IMAGENET_MEAN)) / tf.constant(IMAGENET_STD)
+
+
+def _known(kind: Preprocessing) -> Preprocessing:
+    if kind not in IN_WORDS:
+        raise UnsupportedModelError(
+            f"expected the preprocessing {', '.join(IN_WORDS)}, got {kind!r}; name one with --preprocess"
+        )
+    return kind
+
+
+def _normalises_pixels(call: Any) -> bool:
+    """Tell whether a call scales what no weights have been applied to."""
+    before = (each.operation for tensor in inputs_of(call) for each in behind(tensor))
+    return kind_of(call.operation) in _NORMALISERS and not any(map(_learns, before))
+
+
+def _learns(operation: Any) -> bool:
+    return bool(getattr(operation, "weights", ())) and kind_of(operation) not in _NORMALISERS

@@ -17,7 +17,7 @@ from export.labels import check_count
 from export.maps import head_bias
 from export.optimize.passes import Precision, optimize
 from export.policy import require_float32
-from export.preprocess import IN_WORDS, Preprocessing
+from export.preprocess import IN_WORDS, Preprocessing, settle_preprocessing
 from export.publish import aside, publish
 from export.radiographs import read_radiographs
 from export.reference import Reference
@@ -41,7 +41,7 @@ def export_model(  # noqa: PLR0913  # every option of the command has a default 
     output: Path,
     *,
     labels: Sequence[str] = DEFAULT_LABELS,
-    preprocess: Preprocessing = "densenet",
+    preprocess: Preprocessing | None = None,
     name: str = MODEL_NAME,
     weights: WeightsOrigin = "user",
     thresholds: Sequence[float] | None = None,
@@ -64,7 +64,8 @@ def export_model(  # noqa: PLR0913  # every option of the command has a default 
         model: A classifier of one image, ``[N, H, W, 1 or 3]`` to ``[N, labels]``.
         output: The model's folder, ``models/densenet``.
         labels: Class names in the order of the outputs.
-        preprocess: What happens to the pixels before the network sees them.
+        preprocess: What happens to the pixels before the network sees them; ``densenet`` by default, but to be named
+            for a network that normalises them itself.
         name: Name that the model is served under.
         weights: Where the weights come from.
         thresholds: Operating point per label; 0.5 each by default.
@@ -93,12 +94,13 @@ def export_model(  # noqa: PLR0913  # every option of the command has a default 
     image = keras.Input(_input_shape(model, input_size), name="pixels")
     anatomy = dissect(image, flatten(model, image), target_layer, activation)
     check_count(labels, anatomy.logits.shape[-1])
-    reference = Reference(model, anatomy, preprocess)
+    preprocessing = settle_preprocessing(preprocess, anatomy.logits)
+    reference = Reference(model, anatomy, preprocessing)
     if activation is None:
         require_logits(anatomy, reference.output)
     report(f"Building the graph; maps explain layer {anatomy.layer!r}")
     images = None if radiographs is None else read_radiographs(radiographs, *image.shape[1:3])
-    graph = optimize(build_graph(anatomy, preprocess), precision)
+    graph = optimize(build_graph(anatomy, preprocessing), precision)
     card = ModelCard(
         name=name,
         labels=tuple(labels),
@@ -106,7 +108,7 @@ def export_model(  # noqa: PLR0913  # every option of the command has a default 
         input_height=image.shape[1],
         input_width=image.shape[2],
         resize=resize,
-        preprocessing=IN_WORDS[preprocess],
+        preprocessing=IN_WORDS[preprocessing],
         architecture=architecture(model, anatomy),
         activation=anatomy.activation,
         target_layer=anatomy.layer,

@@ -67,6 +67,7 @@ def dissect(
     Raises:
         UnsupportedModelError: No such structure; the message names what was found.
     """
+    _require_channels_last(output)
     logits, own = split_activation(output)
     if activation is not None and own not in (None, activation):
         raise UnsupportedModelError(
@@ -97,6 +98,16 @@ def dissect(
         activation=own or activation or "sigmoid",
         assumed=own is None,
     )
+
+
+def _require_channels_last(output: keras.KerasTensor) -> None:
+    for call in behind(output):
+        if getattr(call.operation, "data_format", None) == "channels_first":
+            raise UnsupportedModelError(
+                "expected layers whose images are [N, h, w, channels], as TensorFlow computes them on processors, got "
+                f"data_format='channels_first' in layer {call.operation.name!r}; build the model with channels_last "
+                "and give it the same weights"
+            )
 
 
 def _feeding_the_pooling(logits: keras.KerasTensor) -> keras.KerasTensor:

@@ -42,7 +42,7 @@ _FIELDS: Final[Mapping[str, Callable[[Any], bool]]] = {
 
 def card_file(model: Path) -> Path:
     """Name the file that belongs to a Keras file."""
-    return model.with_suffix(SUFFIX)
+    return model.parent / f"{model.stem}{SUFFIX}"  # with_suffix() fails for "."
 
 
 def read_card_file(model: Path) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from export.errors import ExportError
+
 _STALE = 86_400.0  # seconds after which what a killed exporter left is nobody's
 _ASIDE = ".export-"  # TF Serving ignores children of a model's folder whose name is not an integer
 
@@ -21,12 +23,20 @@ def aside(output: Path) -> Iterator[Path]:
 
     Yields:
         An empty directory on the same file system that no server takes for a version.
+
+    Raises:
+        ExportError: The model's folder is none, or can't be written to.
     """
-    output.mkdir(parents=True, exist_ok=True)
-    for left in output.glob(f"{_ASIDE}*"):
-        if _is_stale(left):
-            shutil.rmtree(left, ignore_errors=True)
-    directory = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=output))
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for left in output.glob(f"{_ASIDE}*"):
+            if _is_stale(left):
+                shutil.rmtree(left, ignore_errors=True)
+        directory = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=output))
+    except OSError as err:
+        raise ExportError(
+            f"expected a folder that can be written to, got {output}: {err}; name another with --output"
+        ) from err
     try:
         yield directory
     finally:

@@ -58,7 +58,7 @@ class Reference:
 
     def output(self, images: Pixels) -> Floats:
         """Return what the model itself answers, ``[N, L]``: probabilities, or logits."""
-        output = self._model(self._pixels(images), training=False)
+        (output,) = keras.tree.flatten(self._model(self._pixels(images), training=False))
         return np.asarray(output, np.float32).reshape(len(images), -1)
 
     def _pixels(self, images: Pixels) -> Floats:

@@ -10,7 +10,7 @@ import keras
 from export.anatomy import dissect
 from export.assumption import require_logits
 from export.describe import architecture, weights_digest
-from export.errors import UnsupportedModelError
+from export.errors import ExportError, UnsupportedModelError
 from export.flatten import flatten
 from export.graph import build_graph
 from export.labels import check_count
@@ -28,6 +28,7 @@ from serving.contract import (
     DEFAULT_LABELS,
     MODEL_NAME,
     Activation,
+    ContractError,
     ModelCard,
     ResizeMode,
     WeightsOrigin,
@@ -100,27 +101,30 @@ def export_model(  # noqa: PLR0913  # every option of the command has a default 
         require_logits(anatomy, reference.output)
     report(f"Building the graph; maps explain layer {anatomy.layer!r}")
     images = None if radiographs is None else read_radiographs(radiographs, *image.shape[1:3])
+    try:
+        card = ModelCard(
+            name=name,
+            labels=tuple(labels),
+            thresholds=tuple(thresholds or [0.5] * len(labels)),
+            input_height=image.shape[1],
+            input_width=image.shape[2],
+            resize=resize,
+            preprocessing=IN_WORDS[preprocessing],
+            architecture=architecture(model, anatomy),
+            activation=anatomy.activation,
+            target_layer=anatomy.layer,
+            map_height=anatomy.features.shape[1],
+            map_width=anatomy.features.shape[2],
+            weights=weights,
+            weights_sha256=weights_digest(model),
+            training_data=training_data,
+            warnings=tuple(warnings),
+            derived=derived or {},
+            details={"precision": precision, **(details or {})},
+        )
+    except ContractError as err:
+        raise ExportError(f"{err}; correct the options, or the card file beside the model") from err
     graph = optimize(build_graph(anatomy, preprocessing), precision)
-    card = ModelCard(
-        name=name,
-        labels=tuple(labels),
-        thresholds=tuple(thresholds or [0.5] * len(labels)),
-        input_height=image.shape[1],
-        input_width=image.shape[2],
-        resize=resize,
-        preprocessing=IN_WORDS[preprocessing],
-        architecture=architecture(model, anatomy),
-        activation=anatomy.activation,
-        target_layer=anatomy.layer,
-        map_height=anatomy.features.shape[1],
-        map_width=anatomy.features.shape[2],
-        weights=weights,
-        weights_sha256=weights_digest(model),
-        training_data=training_data,
-        warnings=tuple(warnings),
-        derived=derived or {},
-        details={"precision": precision, **(details or {})},
-    )
     with aside(output) as directory:
         report("Writing the SavedModel")
         write_saved_model(graph, card, directory)

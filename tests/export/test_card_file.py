@@ -18,6 +18,11 @@ def test_a_model_without_a_card_file_has_nothing_beside_it(tmp_path: Path) -> No
     assert read_card_file(tmp_path / "model.keras") == {}
 
 
+@pytest.mark.parametrize("model", [".", "..", "/"])
+def test_a_folder_has_nothing_beside_it(model: str) -> None:
+    assert read_card_file(Path(model)) == {}
+
+
 def test_the_file_is_named_after_the_model(tmp_path: Path) -> None:
     assert card_file(tmp_path / "xrv.keras") == tmp_path / "xrv.card.json"
     (tmp_path / "xrv.card.json").write_text(json.dumps(BESIDE))

@@ -1,10 +1,12 @@
 """Check the command ``cxr export`` in processes of its own."""
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -74,6 +76,33 @@ def test_a_refusal_is_one_sentence_and_no_traceback(tmp_path: Path) -> None:
         "Error: expected one label per output of the model: it has 4"
     )
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("beside", "message"),
+    [
+        ({"thresholds": [0.5, 0.5]}, "one threshold per label (15), got 2"),
+        ({"thresholds": [1.5] * 15}, "thresholds in [0, 1]"),
+        ({"labels": ["Mass"] * 15}, "labels that are all different"),
+        ({"resize": "fit"}, "resize to be one of ('squash', 'crop'), got 'fit'"),
+        ({"preprocess": "torch"}, "densenet, rescale, none, got 'torch'"),
+    ],
+)
+def test_a_card_file_that_contradicts_itself_is_refused_with_a_sentence(
+    beside: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    small_model().save(tmp_path / "small.keras")
+    (tmp_path / "small.card.json").write_text(json.dumps(beside))
+    arguments = [str(tmp_path / "small.keras"), "--output", str(tmp_path / "out")]
+    result = CliRunner().invoke(export, arguments)
+    assert result.exit_code == 1
+    assert message in result.output.splitlines()[-1]
+
+
+def test_a_folder_is_no_model(tmp_path: Path) -> None:
+    result = CliRunner().invoke(export, [".", "--output", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "Error: expected a whole model saved with" in result.output
 
 
 @pytest.mark.parametrize(

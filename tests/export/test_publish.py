@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from export.errors import ExportError
 from export.publish import aside, publish, versions
 
 
@@ -66,3 +67,10 @@ def test_a_server_that_runs_as_another_user_may_read_a_version(tmp_path: Path) -
 
 def test_a_folder_that_is_not_there_has_no_versions(tmp_path: Path) -> None:
     assert versions(tmp_path / "nowhere") == []
+
+
+@pytest.mark.parametrize("below", ["", "densenet"])
+def test_a_file_is_no_folder_to_publish_in(below: str, tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("")
+    with pytest.raises(ExportError, match="name another with --output"):
+        write_and_publish(tmp_path / "models" / below)

@@ -39,6 +39,14 @@ def _ends_with(activation: str) -> keras.Model:
     )
 
 
+def _channels_first() -> keras.Model:
+    image = keras.Input((8, 8, 3))
+    values = keras.layers.Permute((3, 1, 2))(image)
+    values = keras.layers.Conv2D(4, 3, data_format="channels_first")(values)
+    pooled = keras.layers.GlobalAveragePooling2D(data_format="channels_first", name="odd")(values)
+    return keras.Model(image, keras.layers.Dense(15)(pooled))
+
+
 def _open_size() -> keras.Model:
     image = keras.Input((None, None, 3))
     values = keras.layers.Conv2D(4, 3, strides=2, padding="same")(image)
@@ -62,7 +70,7 @@ def test_maps_equal_those_of_a_tape_over_the_whole_network(name: str, tmp_path: 
     scale = np.abs(expected).max(axis=(1, 2, 3), keepdims=True)
     assert scale.min() > 1e-3
     np.testing.assert_array_less(np.abs(answer["activation_maps"] - expected) / scale, 1e-4)
-    output = np.asarray(shape.model(pixels, training=False))
+    output = np.asarray(*keras.tree.flatten(shape.model(pixels, training=False)))
     if "logits" in name:
         np.testing.assert_allclose(answer["logits"], output, rtol=1e-4, atol=1e-4)
         output = 1 / (1 + np.exp(-output))
@@ -162,6 +170,7 @@ def test_features_that_are_not_connected_are_refused() -> None:
         (lambda: _ends_with("relu"), "sigmoid, softmax and linear, got 'relu'"),
         (lambda: small_model(channels=4), "1 or 3 channels"),
         (_open_size, "--input-size"),
+        (_channels_first, "data_format='channels_first' in layer 'odd'"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_exported_is_refused_with_the_reason(

@@ -161,6 +161,12 @@ def _one_by_one() -> Shape:
     return functional(pooling, lambda values: flat(head(values)), "sigmoid")
 
 
+def _with_a_named_output() -> Shape:
+    shape = functional(MEAN(), _dense(), "sigmoid")
+    model = keras.Model(shape.model.input, {"probs": shape.model.output})
+    return Shape(model, shape.trunk, shape.head)
+
+
 def _convolutional(pooling: keras.Layer, activation: str | None) -> Shape:
     """Build a fully convolutional model, whose features are a map per label: 6x6x4."""
     image = keras.Input((SIZE, SIZE, 3))
@@ -198,6 +204,7 @@ SHAPES: Mapping[str, Callable[[], Shape]] = {
     "fully convolutional, mean, sigmoid": lambda: _convolutional(MEAN(), "sigmoid"),
     "fully convolutional, max, softmax": lambda: _convolutional(MOST(), "softmax"),
     "fully convolutional, mean, logits": lambda: _convolutional(MEAN(), None),
+    "functional, output with a name": _with_a_named_output,
     "nested, mean, dropout, dense": sequential_nested,
     "twice nested, softmax, gray": twice_nested,
     "subclassed, max, two layers": subclassed,

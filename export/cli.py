@@ -62,7 +62,11 @@ from export.quiet import import_tensorflow_quietly
     "--name", default="densenet", show_default=True, help="Name that the model is served under."
 )
 @click.option(
-    "--batch-sizes", default="1,2,3,4,5,6,7,8", show_default=True, help="Batch sizes to warm up."
+    "--batch-sizes",
+    default="1,2,3,4,5,6,7,8",
+    show_default=True,
+    help="Batch sizes to warm up. With one above the server's max_batch_size (8 in serving/batching.config) the "
+    "version does not load.",
 )
 @click.option(
     "--trust-custom-objects",

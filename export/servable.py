@@ -23,7 +23,7 @@ from export.radiographs import read_radiographs
 from export.reference import Reference
 from export.saved_model import write_saved_model
 from export.verify import BOUNDS, in_words, verify
-from export.warmup import write_warmup
+from export.warmup import check_batch_sizes, write_warmup
 from serving.contract import (
     DEFAULT_LABELS,
     MODEL_NAME,
@@ -90,6 +90,7 @@ def export_model(  # noqa: PLR0913  # every option of the command has a default 
         ExportError: The model cannot be exported, or the servable does not answer as the model does; nothing was
             published.
     """
+    check_batch_sizes(batch_sizes)
     report("Reading the network's structure")
     require_float32(model)
     image = keras.Input(_input_shape(model, input_size), name="pixels")

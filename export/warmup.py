@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
+from export.errors import ExportError
 from serving.contract import (
     INPUT_IMAGE,
     INPUT_REQUEST,
@@ -22,6 +23,21 @@ from serving.contract import (
 
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MOST_RECORDS = 1000  # kMaxNumRecords in TF Serving's saved_model_warmup_util.h: more fails the load
+_PER_SIZE = 3  # one per signature
+
+
+def check_batch_sizes(batch_sizes: Sequence[int]) -> None:
+    """Refuse more batch sizes than a servable may be warmed up at.
+
+    Raises:
+        ExportError: Their requests would fail the load.
+    """
+    most, got = MOST_RECORDS // _PER_SIZE, len(set(batch_sizes))
+    if got > most:
+        raise ExportError(
+            f"expected at most {most} batch sizes, as TensorFlow Serving loads no version with more than "
+            f"{MOST_RECORDS} warm-up requests, got {got}; name those that are served with --batch-sizes"
+        )
 
 
 def write_warmup(directory: Path, card: ModelCard, batch_sizes: Sequence[int]) -> None:

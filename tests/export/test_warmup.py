@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from export.errors import ExportError
 from export.servable import export_model
+from export.warmup import check_batch_sizes
 from tests.support.tiny_models import PLANTED_LABELS, planted_model
 
 pytestmark = pytest.mark.tensorflow
@@ -34,3 +36,10 @@ def test_each_signature_is_warmed_up_at_each_batch_size(tmp_path: Path) -> None:
             ("describe", "request", (size,)),
         )
     )
+
+
+def test_more_requests_than_a_load_allows_are_refused_before_any_work(tmp_path: Path) -> None:
+    check_batch_sizes([*range(1, 334), 1])
+    with pytest.raises(ExportError, match=r"at most 333 batch sizes.*got 334"):
+        export_model(planted_model(), tmp_path / "out", batch_sizes=range(1, 335))
+    assert not (tmp_path / "out").exists()

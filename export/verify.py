@@ -52,6 +52,7 @@ _MEANINGS: Final = {
 _WEAK: Final = (
     0.05  # of the largest variation among an image's maps: below it a correlation is about noise
 )
+_ROUNDING: Final = 1e-5  # of an image's largest map value: what float32 leaves of a network's depth
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Ask = Callable[[Pixels], Answer]
 
@@ -201,16 +202,22 @@ def map_difference(actual: np.ndarray[Any, Any], expected: np.ndarray[Any, Any])
 
 
 def map_correlation(actual: np.ndarray[Any, Any], expected: np.ndarray[Any, Any]) -> float:
-    """Return the lowest correlation of two maps of one image and label, among those that vary; 1 if none does."""
+    """Return the lowest correlation of two maps of one image and label, among those that vary; 1 if none does.
+
+    A map varies where it does so beyond the roundings of float32, relative to its image's largest value.
+    """
     deviations = [
         maps.reshape(*maps.shape[:2], -1) - maps.mean(axis=(2, 3))[..., None]
         for maps in (actual.astype(np.float64), expected.astype(np.float64))
     ]
     variation = np.linalg.norm(deviations[1], axis=-1)
-    strong = variation > np.maximum(_WEAK * variation.max(axis=1, keepdims=True), 1e-6)
+    rounding = _ROUNDING * np.abs(expected).max(axis=(1, 2, 3))[:, None]
+    strong = variation > np.maximum(_WEAK * variation.max(axis=1, keepdims=True), rounding)
     both = np.linalg.norm(deviations[0], axis=-1) * variation
     products = (deviations[0] * deviations[1]).sum(axis=-1)
-    return float(np.min(products[strong] / np.maximum(both[strong], 1e-12), initial=1.0))
+    return float(
+        np.min(products[strong] / np.maximum(both[strong], np.finfo(np.float64).tiny), initial=1.0)
+    )
 
 
 def logit_difference(answer: Answer, bias: Floats) -> float:

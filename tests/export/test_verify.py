@@ -48,6 +48,14 @@ def test_correlation_is_that_of_the_worst_map_that_varies() -> None:
     assert map_correlation(actual, expected) == pytest.approx(0.8)
 
 
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+def test_what_varies_is_told_from_roundings_at_any_scale(scale: float) -> None:
+    flat = np.full((1, 1, 2, 2), 2.0) * scale
+    noise = np.array([[[[1.0, -1.0], [1.0, -1.0]]]]) * scale
+    assert map_correlation(flat - 3e-6 * noise, flat + 3e-6 * noise) == 1
+    assert map_correlation(flat - 3e-4 * noise, flat + 3e-4 * noise) == pytest.approx(-1)
+
+
 def test_the_mean_of_a_map_plus_the_bias_is_the_logit() -> None:
     maps = np.arange(8, dtype=np.float32).reshape(1, 2, 2, 2)
     logits = np.array([[1.5 + 0.5, 5.5 - 1.0]], np.float32)

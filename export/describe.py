@@ -18,8 +18,10 @@ _POOLING = {
 
 def architecture(model: keras.Model, anatomy: Anatomy) -> str:
     """Name backbone, pooling, head and size, as "densenet121, global average pooling, affine head, …"."""
-    nested = [layer for layer in model.layers if isinstance(layer, keras.Model)]
-    backbone = max(nested, key=lambda layer: layer.count_params(), default=model)
+    most = model.count_params() / 2
+    nested = (layer for layer in model.layers if isinstance(layer, keras.Model))
+    # An augmentation block is a nested model too, and no backbone.
+    backbone = next((layer for layer in nested if layer.count_params() > most), model)
     # Keras numbers the names it makes up by what else the process has built.
     name = re.sub(r"_\d+$", "", backbone.name)
     head = "affine head" if anatomy.affine else "non-linear head"

@@ -1,11 +1,12 @@
 """Read and check the class names that a model answers."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from export.errors import ExportError
-from serving.contract import DEFAULT_LABELS
+from serving.contract import DEFAULT_LABELS, NO_FINDING
 
 
 def read_labels(path: Path | None) -> tuple[str, ...]:
@@ -34,6 +35,21 @@ def read_labels(path: Path | None) -> tuple[str, ...]:
             f"expected labels that are all different in {path}, got {repeated} more than once"
         )
     return labels
+
+
+def check_no_finding(labels: Sequence[str]) -> None:
+    """Refuse a label that means "No Finding" and is spelled otherwise: it would be reported as a finding.
+
+    Raises:
+        ExportError: There is one; the message says what to write.
+    """
+    for label in labels:
+        plain = re.sub(r"[\W_]", "", label).casefold()
+        if label != NO_FINDING and plain == "nofinding":
+            raise ExportError(
+                f"expected the label {NO_FINDING!r} for images without a finding, got {label!r}, which would be "
+                f"reported as a finding; write {NO_FINDING!r}"
+            )
 
 
 def check_count(labels: Sequence[str], outputs: int) -> None:

@@ -13,7 +13,7 @@ from export.describe import architecture, weights_digest
 from export.errors import ExportError, UnsupportedModelError
 from export.flatten import flatten
 from export.graph import build_graph
-from export.labels import check_count
+from export.labels import check_count, check_no_finding
 from export.maps import head_bias
 from export.optimize.passes import Precision, optimize
 from export.policy import require_float32
@@ -90,6 +90,7 @@ def export_model(  # noqa: PLR0913  # every option of the command has a default 
         ExportError: The model cannot be exported, or the servable does not answer as the model does; nothing was
             published.
     """
+    check_no_finding(labels)
     check_batch_sizes(batch_sizes)
     report("Reading the network's structure")
     require_float32(model)

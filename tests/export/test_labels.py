@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from export.errors import ExportError
-from export.labels import check_count, read_labels
+from export.labels import check_count, check_no_finding, read_labels
 
 
 def test_labels_default_to_fourteen_findings_and_no_finding() -> None:
@@ -46,3 +46,15 @@ def test_a_count_that_differs_is_refused_with_both_numbers() -> None:
     check_count(("a", "b"), 2)
     with pytest.raises(ExportError, match="it has 3 outputs, got 2 labels"):
         check_count(("a", "b"), 3)
+
+
+@pytest.mark.parametrize(
+    "label", ["No finding", "No_Finding", "no-finding", "NO  FINDING", "No Finding "]
+)
+def test_no_finding_in_another_spelling_is_refused_with_the_right_one(label: str) -> None:
+    with pytest.raises(ExportError, match="write 'No Finding'"):
+        check_no_finding(("Mass", label))
+
+
+def test_no_finding_and_findings_pass() -> None:
+    check_no_finding(("No Finding", "Nodule", "Pleural_Thickening", "No Findings Today"))

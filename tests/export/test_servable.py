@@ -134,6 +134,11 @@ def test_a_count_of_labels_that_does_not_match_is_refused_with_both_numbers(tmp_
     assert not list(tmp_path.iterdir())
 
 
+def test_no_finding_in_another_spelling_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="write 'No Finding'"):
+        export_model(small_model(outputs=2), tmp_path, labels=("Mass", "No_Finding"))
+
+
 def test_the_wrong_layer_is_refused_because_the_image_goes_around_it(tmp_path: Path) -> None:
     shape = build("functional, mean, dense, sigmoid")
     inner = [layer.name for layer in shape.model.layers if isinstance(layer, keras.layers.Conv2D)][

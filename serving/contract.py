@@ -48,7 +48,7 @@ DEFAULT_LABELS: Final = (*CHESTXRAY14_FINDINGS, NO_FINDING)
 CARD_FORMAT: Final = 1
 
 ResizeMode = Literal["squash", "crop"]
-Activation = Literal["sigmoid", "softmax", "linear"]
+Activation = Literal["sigmoid", "softmax"]
 WeightsOrigin = Literal["untrained", "demo", "user", "published"]
 
 
@@ -69,7 +69,7 @@ class ModelCard:
         resize: ``squash`` scales both sides independently; ``crop`` cuts the centre to the input's aspect ratio first.
         preprocessing: What the graph does to the uint8 pixels, in words.
         architecture: The network, in words.
-        activation: How probabilities follow from logits; ``linear`` where the model answers logits only.
+        activation: How probabilities follow from logits.
         target_layer: Name of the layer whose activation the maps explain.
         map_height: Rows of an activation map.
         map_width: Columns of an activation map.

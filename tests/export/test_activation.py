@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
@@ -12,6 +12,7 @@ from export.errors import UnsupportedModelError
 from export.loaders import session_loader
 from export.probes import probe_images
 from export.servable import export_model
+from serving.contract import Activation
 from tests.support.model_shapes import LABELS, SIZE, backbone
 
 pytestmark = pytest.mark.tensorflow
@@ -51,7 +52,7 @@ def served(model: keras.Model, folder: Path, **options: Any) -> tuple[Any, Any]:
     return answer["probabilities"], np.asarray(model(np.repeat(images.astype("f"), 3, -1)))
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("activation", get_args(Activation))
 def test_a_linear_activation_in_float32_at_the_end_is_looked_through(
     activation: str, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_status_pb2
 
 from serving.embedded.core import ServerCore
-from serving.embedded.errors import ServingError
+from serving.embedded.errors import ServingError, invalid_argument
 from serving.embedded.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -77,16 +77,19 @@ def status_server(
 def _status(core: ServerCore, path: str) -> str:
     match = _STATUS_PATH.fullmatch(path)
     if match is None:
-        raise ServingError(grpc.StatusCode.INVALID_ARGUMENT, f"Malformed request: GET {path}")
+        raise invalid_argument(f"Malformed request: GET {path}")
     name, kind, value = match.groups()
     request = get_model_status_pb2.GetModelStatusRequest()
     request.model_spec.name = name
     if kind == "labels":
         request.model_spec.version_label = value
     elif kind == "versions":
-        if not value.isdigit():
-            raise ServingError(grpc.StatusCode.INVALID_ARGUMENT, f"Malformed request: GET {path}")
-        request.model_spec.version.value = int(value)
+        if re.fullmatch("[0-9]+", value) is None:
+            raise invalid_argument(f"Malformed request: GET {path}")
+        try:
+            request.model_spec.version.value = int(value)
+        except ValueError as err:  # beyond int64
+            raise invalid_argument(f"Failed to convert version: {value} to numeric.") from err
     return json_format.MessageToJson(
         core.status(request),
         indent=1,

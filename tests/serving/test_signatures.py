@@ -121,6 +121,8 @@ def test_the_status_page_tells_the_state(server: RunningServer) -> None:
     [
         ("/v1/models/nope", 404, "Could not find any versions of model nope"),
         ("/v1/models/densenet/versions/9", 404, "Could not find version 9 of model densenet"),
+        (f"/v1/models/densenet/versions/{2**63}", 400, f"convert version: {2**63} to numeric"),
+        (f"/v1/models/densenet/versions/{'9' * 5000}", 400, "Failed to convert version"),
         ("/v1/other", 400, "Malformed request: GET /v1/other"),
     ],
 )

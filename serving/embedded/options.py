@@ -42,7 +42,7 @@ def read_options(flags: Mapping[str, Any]) -> ServerOptions:
     """Read the configuration files that the flags name.
 
     Raises:
-        ConfigError: A file can't be used, or no model is named.
+        ConfigError: A file can't be used, no model is named, or one twice.
     """
     if flags["model_config_file"] is not None:
         models = config.read_models(flags["model_config_file"])
@@ -50,7 +50,11 @@ def read_options(flags: Mapping[str, Any]) -> ServerOptions:
         models = config.single_model(flags["model_name"], flags["model_base_path"])
     else:
         raise ConfigError("expected --model_config_file or --model_base_path, got neither")
+    names = set()
     for model in models:
+        if model.name in names:
+            raise ConfigError(f"Illegal to list model {model.name} multiple times in config list")
+        names.add(model.name)
         if not Path(model.base_path).is_absolute():
             raise ConfigError(
                 f"Expected model {model.name} to have an absolute path or URI; "

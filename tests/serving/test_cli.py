@@ -86,6 +86,15 @@ def test_a_bad_configuration_file_is_named(tmp_path: Path) -> None:
     assert "max_batch_sise" in result.output
 
 
+def test_a_model_that_is_listed_twice_is_refused_in_the_words_of_tf_serving(tmp_path: Path) -> None:
+    path = tmp_path / "models.config"
+    model = 'config { name: "chest" base_path: "/m" model_platform: "tensorflow" }'
+    path.write_text(f"model_config_list {{ {model} {model} }}")
+    result = invoke(f"--model_config_file={path}")
+    assert result.exit_code == 1
+    assert "Illegal to list model chest multiple times in config list" in result.output
+
+
 def test_batching_without_a_file_has_the_defaults_of_tf_serving() -> None:
     batching = read_options(parsed("--model_base_path=/m", "--enable_batching")).batching
     assert batching is not None

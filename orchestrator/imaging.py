@@ -139,7 +139,7 @@ def model_input(radiograph: Radiograph, card: ModelCard) -> NDArray[np.uint8]:
     # resize(box=…) would let pixels from outside the box bleed into the edge
     whole = placement.box == (0, 0, *radiograph.size)
     seen = radiograph.image if whole else radiograph.image.crop(placement.box)
-    # to the gray level what the network was trained on, so by the same library
+    # Pillow's antialiased bilinear, as docs/models.md tells the owners of models, for training with the same
     return np.asarray(seen.resize(size, Image.Resampling.BILINEAR))
 
 

@@ -1,6 +1,6 @@
 """Resize the radiograph to be shown: as Pillow does, in a third of its time and within one gray level.
 
-The network's input is resized elsewhere, to the gray level as it was in training.
+The network's input is resized elsewhere, by Pillow's antialiased bilinear.
 """
 
 from typing import Final

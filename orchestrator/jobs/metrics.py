@@ -112,7 +112,7 @@ def _totals(client: "redis.Redis") -> tuple[dict[str, int], dict[str, int]]:
         outcomes, memory, persistence = pipe.execute()
     file = {
         "file_bytes": persistence.get("aof_current_size", 0),
-        "file_writes_ok": int(all(persistence[each] == "ok" for each in _WRITES)),
+        "file_writes_ok": int(all(persistence.get(each, "ok") == "ok" for each in _WRITES)),
     }
     return {text(name): int(count) for name, count in outcomes.items()}, {**memory, **file}
 

@@ -47,7 +47,15 @@ def request_report(client: httpx.Client, image: bytes, form: Mapping[str, str]) 
     Raises:
         ClientError: There was no answer, or a refusal.
     """
-    content = request_archive(client, image, form)
+    return read_report(request_archive(client, image, form))
+
+
+def read_report(content: bytes) -> dict[str, Any]:
+    """Return the report in a ZIP.
+
+    Raises:
+        ClientError: There is none.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             report: dict[str, Any] = json.loads(archive.read("report.json"))
@@ -83,15 +91,20 @@ def send(
     for attempt in range(_ATTEMPTS):
         try:
             response = client.post(path, data=dict(form), files=list(files), headers=headers)
-        except httpx.TransportError as err:
+        except httpx.RequestError as err:
             raise ClientError(f"no answer from {client.base_url} ({type(err).__name__})") from err
         if response.status_code not in _RETRIED or attempt == _ATTEMPTS - 1:
             break
-        wait = float(response.headers.get("Retry-After", "1"))
-        time.sleep(min(wait * 1.5**attempt, _LONGEST_WAIT))
+        time.sleep(min(_wait(response) * 1.5**attempt, _LONGEST_WAIT))
     if not response.is_success:
         raise ClientError(reason(response))
     return response
+
+
+def _wait(response: httpx.Response) -> float:
+    """Return the seconds that an answer asks to wait; a second where a proxy asks otherwise, by a date."""
+    given = response.headers.get("Retry-After", "")
+    return float(given) if given.isdecimal() else 1.0
 
 
 def reason(response: httpx.Response) -> str:

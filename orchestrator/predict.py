@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -14,7 +13,7 @@ import click
 import httpx
 
 from orchestrator.batch_client import request_archives
-from orchestrator.client import ClientError, open_client, read_image, request_archive
+from orchestrator.client import ClientError, open_client, read_image, read_report, request_archive
 from orchestrator.output import make_folder
 from orchestrator.waiting import timeout_option
 
@@ -77,10 +76,10 @@ def predict(
         with click.progressbar(length=len(items), label="Analysing") as bar:
             for item, content in answers:
                 bar.update(1)
-                if isinstance(content, ClientError):
-                    failures.append((item, str(content)))
-                else:
+                try:
                     rows.append((item, _unpack(content, output / item.target)))
+                except ClientError as err:
+                    failures.append((item, str(err)))
     _write_table(output, rows)
     for item, reason in failures:
         click.echo(f"{item.path}: {reason}", err=True)
@@ -143,12 +142,21 @@ def _queued(
         yield items[place], content
 
 
-def _unpack(content: bytes, folder: Path) -> dict[str, Any]:
-    """Unpack a result; the report is returned."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        archive.extractall(folder)
-        report: dict[str, Any] = json.loads(archive.read("report.json"))
+def _unpack(content: bytes | ClientError, folder: Path) -> dict[str, Any]:
+    """Unpack a result and return its report.
+
+    Raises:
+        ClientError: There is no result, or it can't be written.
+    """
+    if isinstance(content, ClientError):
+        raise content
+    report = read_report(content)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            archive.extractall(folder)
+    except OSError as err:
+        raise ClientError(f"expected to write the result, got: {err.strerror}") from err
     return report
 
 

@@ -42,6 +42,25 @@ def test_a_busy_service_is_asked_again_and_gets_the_same_image(status: int) -> N
     assert all(b"image" in body and b'name="maps"' in body for body in bodies)
 
 
+def test_a_proxy_that_asks_to_wait_until_a_date_is_asked_again() -> None:
+    answers = [
+        httpx.Response(503, headers={"Retry-After": "Fri, 27 Nov 2026 12:00:00 GMT"}),
+        httpx.Response(200, content=archive()),
+    ]
+    with client(lambda _: answers.pop(0)) as http:
+        assert request_report(http, b"image", {}) == {"findings": []}
+
+
+def test_an_answer_that_can_not_be_decoded_is_none() -> None:
+    broken = {"Content-Encoding": "gzip"}
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers=broken, stream=httpx.ByteStream(b"no gzip"))
+
+    with client(answer) as http, pytest.raises(ClientError, match="no answer"):
+        request_report(http, b"image", {})
+
+
 def test_a_service_that_stays_busy_is_given_up() -> None:
     problem = httpx.Response(503, headers={"Retry-After": "0"}, json={"detail": "too busy"})
     with client(lambda _: problem) as http, pytest.raises(ClientError, match="503: too busy"):

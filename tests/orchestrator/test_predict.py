@@ -30,7 +30,7 @@ def archive() -> bytes:
 
 
 class Service(ThreadingHTTPServer):
-    """Answer 503 once, then a result; 400 for whatever holds the word BROKEN."""
+    """Answer 503 once, then a result; 400 for whatever holds the word BROKEN, no ZIP for the word STRANGE."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -53,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         elif b"BROKEN" in body:
             self.answer(400, b'{"detail": "expected an image"}', {})
         else:
-            self.answer(200, archive(), {})
+            self.answer(200, b"<html>" if b"STRANGE" in body else archive(), {})
 
     def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
@@ -132,6 +132,22 @@ def test_a_file_that_goes_meanwhile_does_not_stop_the_others(tmp_path: Path) -> 
     assert "b.png: expected a file that can be read: No such file" in run.output
     assert "2 of 3 images analysed" in run.output
     assert (output / "c" / "report.json").exists()
+
+
+def test_a_result_that_can_not_be_written_does_not_stop_the_others(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).write_bytes(b"good" if name != "c.png" else b"STRANGE")
+    output = tmp_path / "results"
+    output.mkdir()
+    (output / "a").write_text("in the way of a folder")
+    with running() as service:
+        where = ["--server", f"http://127.0.0.1:{service.server_port}", "--output", str(output)]
+        run = CliRunner().invoke(main, ["predict", str(tmp_path), *where])
+    assert run.exit_code == 1
+    assert "a.png: expected to write the result, got: File exists" in run.output
+    assert "c.png: expected a ZIP with a report" in run.output
+    assert "1 of 3 images analysed" in run.output
+    assert (output / "predictions.csv").exists()
 
 
 def test_nothing_is_sent_where_no_result_can_be_written(tmp_path: Path) -> None:

@@ -43,9 +43,13 @@ def deep_colour(image: ImageFile.ImageFile, file: bytes) -> Image.Image | None:
         upper, lower = np.asarray(image), np.asarray(again)
     luma = np.zeros(upper.shape[:2], np.float32)
     for channel, weight in enumerate(_LUMA):
-        luma += np.float32(weight) * _samples(upper[..., channel], lower[..., order[channel]])
+        samples = _samples(upper[..., channel], lower[..., order[channel]])
+        samples *= np.float32(weight)
+        luma += samples
     if upper.shape[2] > _ALPHA:
-        luma *= _samples(upper[..., _ALPHA], lower[..., order[_ALPHA]]) / _FULL
+        samples = _samples(upper[..., _ALPHA], lower[..., order[_ALPHA]])
+        samples /= _FULL
+        luma *= samples
     found = Image.fromarray(luma)
     found.info = image.info
     return found
@@ -66,7 +70,10 @@ def _lower(raw: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _samples(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return upper * np.float32(256) + lower
+    samples = upper.astype(np.float32)
+    samples *= 256
+    samples += lower
+    return samples
 
 
 def _raw_mode(tiles: list[ImageFile._Tile]) -> str:

@@ -251,7 +251,7 @@ def _to_gray(image: Image.Image, file: Image.Image) -> Image.Image:
 
 def _scale_by_range(deep: NDArray[np.generic], *, inverted: bool) -> Image.Image:
     """Scale deep samples linearly so that the darkest becomes 0 and the brightest 255."""
-    samples = deep.astype(np.float32)
+    samples = deep.astype(np.float32)  # a copy, which what follows works on: such images are large
     if not np.isfinite(samples).all():
         raise UnsupportedFormatError(
             "expected finite samples, got NaN or infinity; save the image as 16-bit PNG"
@@ -263,7 +263,8 @@ def _scale_by_range(deep: NDArray[np.generic], *, inverted: bool) -> Image.Image
             f"expected samples that differ by {_LEAST_SPAN:g} to {_MOST_SPAN:g}, got {span:g}; save the image as"
             " 16-bit PNG"
         )
-    scaled = (samples - low) * (255.0 / span if span else 0.0)
+    samples -= low
+    samples *= 255.0 / span if span else 0.0
     if inverted:
-        scaled = 255.0 - scaled
-    return Image.fromarray(np.rint(scaled).astype(np.uint8))
+        np.subtract(255.0, samples, out=samples)
+    return Image.fromarray(np.rint(samples, out=samples).astype(np.uint8))

@@ -1,9 +1,9 @@
 """See how the queue and its workers stand."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 
 import redis
 
@@ -43,16 +43,7 @@ class Overview:
 
     def as_json(self) -> QueueFigures:
         """Return the figures as plain JSON values."""
-        return {
-            "workers": self.workers,
-            "busy": self.busy,
-            "waiting": self.waiting,
-            "running": self.running,
-            "retrying": self.retrying,
-            "failed": self.failed,
-            "oldest_waiting_seconds": self.oldest_waiting_seconds,
-            "held_bytes": self.held_bytes,
-        }
+        return cast(QueueFigures, asdict(self))
 
     def require_workers(self) -> None:
         """Make sure that somebody works.

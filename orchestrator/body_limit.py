@@ -7,6 +7,7 @@ Starlette's own limit answers in plain text as soon as a response starts; this o
 the project's tree, so that the caller gets a problem document like any other.
 """
 
+from itertools import count
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -27,7 +28,8 @@ class BodyLimitMiddleware:
         max_bytes: Of an image, which MAX_UPLOAD_BYTES sets.
         batch: Path that takes many images at once.
         batch_bytes: Of a body there, which BATCH_BYTES sets.
-        held_bytes: Of all bodies that are not answered yet, which BODY_BYTES sets; one alone may have more.
+        held_bytes: Of all bodies that are not answered yet, which BODY_BYTES sets. Whoever came later gives way, so
+            that two large ones don't refuse each other; the first of all may have more.
     """
 
     def __init__(
@@ -38,7 +40,8 @@ class BodyLimitMiddleware:
         self.batch = batch
         self.batch_bytes = batch_bytes
         self.held_bytes = held_bytes
-        self._held = 0
+        self._numbers = count()
+        self._held: dict[int, int] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -52,6 +55,7 @@ class BodyLimitMiddleware:
         declared = headers.get("content-length", "")
         too_large = declared.isdigit() and int(declared) > limit
         total = 0
+        number = next(self._numbers)
 
         async def limited_receive() -> Message:
             nonlocal total
@@ -59,13 +63,14 @@ class BodyLimitMiddleware:
             message = {} if too_large else await receive()
             size = len(message.get("body", b""))
             total += size
-            self._held += size
+            self._held[number] = total
             if too_large or total > limit:
                 raise TooManyBytesError(
                     f"expected a body of at most {limit} bytes, got more; send less at once, or ask the operator to"
                     f" raise {setting}"
                 )
-            if self._held > self.held_bytes and self._held > total:
+            before = sum(held for other, held in self._held.items() if other < number)
+            if size and before and before + total > self.held_bytes:
                 raise BusyError(
                     "as many bytes of images are being received as this server takes at once; try again shortly",
                     retry_after=1,
@@ -75,7 +80,7 @@ class BodyLimitMiddleware:
         try:
             await self.app(scope, limited_receive, send)
         finally:
-            self._held -= total
+            self._held.pop(number, None)
 
     def _limit(self, content_type: str) -> int:
         if content_type.partition(";")[0].strip().lower() == "application/json":

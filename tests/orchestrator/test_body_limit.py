@@ -48,3 +48,20 @@ def test_bodies_take_no_more_memory_together_than_was_agreed() -> None:
         await limit(SCOPE, chunks(100, 100), send_nowhere)
 
     anyio.run(scene)
+
+
+def test_of_two_that_are_too_large_together_the_first_is_taken() -> None:
+    limit = BodyLimitMiddleware(read, 1000, "/async/batch", 1000, 100)
+
+    async def scene() -> None:
+        end = anyio.Event()
+        async with anyio.create_task_group() as group:
+            for sizes in ((40, 200), (60, 0)):
+                group.start_soon(limit, SCOPE, chunks(*sizes, then=end), send_nowhere)
+                await anyio.wait_all_tasks_blocked()
+            with pytest.raises(BusyError):
+                await limit(SCOPE, chunks(1), send_nowhere)
+            await limit(SCOPE, chunks(0), send_nowhere)  # whoever sends nothing is not concerned
+            end.set()
+
+    anyio.run(scene)

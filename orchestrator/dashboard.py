@@ -6,11 +6,11 @@ import signal
 import sys
 from importlib.util import find_spec
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import click
 
 from orchestrator import logs
+from orchestrator.access.browsers import host_name
 from orchestrator.access.mode import is_loopback
 from orchestrator.serve import read_settings
 from orchestrator.settings import Settings, SettingsError
@@ -85,11 +85,6 @@ def is_installed() -> bool:
     return find_spec("rq_dashboard") is not None
 
 
-def _host_name(host: str) -> str:
-    """Return the name in a Host header, without its port."""
-    return urlsplit(f"//{host}").hostname or ""
-
-
 class _Guard:
     """Ask for the password, and let nobody change anything who mustn't."""
 
@@ -103,7 +98,7 @@ class _Guard:
         from flask import request  # noqa: PLC0415 - an optional package
 
         # A site whose name is made to lead to loopback could else read what is there without a password (DNS rebinding)
-        if not self._password and not is_loopback(_host_name(request.host)):
+        if not self._password and not is_loopback(host_name(f"//{request.host}")):
             return "Ask for it by a name of this machine.", 403, {}
         if self._password and not self._knows_password(request.authorization):
             return "Please log in.", 401, _REALM

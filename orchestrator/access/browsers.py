@@ -38,8 +38,8 @@ class Site:
         host = headers.get("host")
         if not self.is_local or host is None:
             return
-        name = _name(f"//{host}")
-        if not is_loopback(name) and name not in {_name(self.public)} - {""}:
+        name = host_name(f"//{host}")
+        if not is_loopback(name) and name not in {host_name(self.public)} - {""}:
             raise HostNotAllowedError(
                 "expected a request to localhost or to the host of PUBLIC_URL, got another name in the Host header; set"
                 " PUBLIC_URL to the address that callers use, or ACCESS=open to let in whatever arrives"
@@ -85,7 +85,7 @@ def site_of(settings: Settings, *, with_keys: bool) -> Site:
     )
 
 
-def _name(url: str) -> str:
+def host_name(url: str) -> str:
     """Return the name or address of the host in an address; nothing if there is none."""
     try:
         return urlsplit(url).hostname or ""

@@ -79,9 +79,8 @@ class Desk:
             TaskRunningError: It is being worked on.
         """
         task = self.task(task_id)
-        if (
-            task.kind == "hosted" and task.attempts
-        ):  # those of a failed one, too: all but its last step may be done
+        # Those of a failed one, too: all but its last step may be done
+        if task.kind == "hosted" and task.attempts:
             self.store.delete(task.analysis_id)  # first: after the record nobody knows of them
         if self.ledger.forget(task_id) == "STARTED":
             raise TaskRunningError(

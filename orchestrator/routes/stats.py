@@ -106,9 +106,8 @@ def _media_type(request: Request) -> str:
     chosen = FORMAT.read(request.query_params)
     if chosen is not None:
         return FORMATS[chosen]
-    accepted = ",".join(
-        request.headers.getlist("accept")
-    )  # several lines are one (RFC 9110, section 5.3)
+    # Several lines are one (RFC 9110, section 5.3)
+    accepted = ",".join(request.headers.getlist("accept"))
     return negotiate(accepted, tuple(FORMATS.values()))
 
 

@@ -119,7 +119,7 @@ def test_an_operator_reads_what_failed_and_why_and_changes_nothing(
 
 
 def test_a_site_that_took_the_name_of_loopback_reads_nothing(reading: httpx.Client) -> None:
-    for host in ("evil.example:5555", "evil.example", "127.0.0.1.evil.example", ""):
+    for host in ("evil.example:5555", "evil.example", "127.0.0.1.evil.example", "[", ""):
         assert reading.get("/", headers={"Host": host}).status_code in (400, 403)
     for host in ("localhost:5555", "127.0.0.1", "[::1]:5555"):
         assert reading.get("/", headers={"Host": host}).status_code == 200

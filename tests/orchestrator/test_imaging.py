@@ -1,6 +1,5 @@
 import hashlib
 import struct
-import zlib
 from typing import Any
 
 import cv2
@@ -12,7 +11,15 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 from orchestrator import errors
 from orchestrator.imaging import Radiograph, decode, model_input
 from serving.contract import ModelCard
-from tests.support.images import ORIENTATION, chunk, encoded, gradient, png, png_header_claiming
+from tests.support.images import (
+    ORIENTATION,
+    chunk,
+    encoded,
+    gradient,
+    png,
+    png_header_claiming,
+    png_of_lines,
+)
 
 LIMIT = 1_000_000
 
@@ -94,13 +101,7 @@ def sixteen_bit_png(samples: NDArray[np.uint16], colour_type: int) -> bytes:
     """Write samples ``[H, W, C]`` as PNG 3rd edition, 11.2 says."""
     height, width, _ = samples.shape
     lines = b"".join(b"\0" + line.astype(">u2").tobytes() for line in samples)
-    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(lines))
-        + chunk(b"IEND", b"")
-    )
+    return png_of_lines(lines, (width, height), 16, colour_type)
 
 
 def tiff(samples: NDArray[Any], byte_order: str) -> bytes:

@@ -1,8 +1,6 @@
 """Check the quick way through plain gray PNGs against Pillow's decoder."""
 
 import io
-import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ from PIL import Image, PngImagePlugin
 from orchestrator import errors
 from orchestrator.imaging import decode
 from orchestrator.png import decode_plain
-from tests.support.images import ORIENTATION, chunk, encoded, nih_files
+from tests.support.images import ORIENTATION, chunk, encoded, nih_files, png_of_lines
 
 LIMIT = 10_000_000
 SIZE = (60, 40)
@@ -55,13 +53,7 @@ def test_every_filter_of_png_is_undone(filtering: int) -> None:
     )
     predicted = [0 * gray, left, above, (left + above) // 2, paeth][filtering]
     lines = np.pad((gray - predicted) % 256, ((0, 0), (1, 0)), constant_values=filtering)
-    header = struct.pack(">IIBBBBB", *SIZE, 8, 0, 0, 0, 0)
-    file = (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(lines.astype(np.uint8).tobytes()))
-        + chunk(b"IEND", b"")
-    )
+    file = png_of_lines(lines.astype(np.uint8).tobytes(), SIZE)
 
     found = decode_plain(file, SIZE)
 
@@ -108,14 +100,7 @@ def test_other_kinds_of_png_are_left_to_pillow(mode: str) -> None:
 
 
 def test_gray_of_fewer_bits_is_left_to_pillow() -> None:
-    header = struct.pack(">IIBBBBB", 64, 32, 4, 0, 0, 0, 0)
-    lines = (b"\0" + bytes(range(0x10, 0x30))) * 32
-    file = (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(lines))
-        + chunk(b"IEND", b"")
-    )
+    file = png_of_lines((b"\0" + bytes(range(0x10, 0x30))) * 32, (64, 32), bit_depth=4)
 
     assert decode_plain(file, (64, 32)) is None
     assert np.asarray(decode(file, max_pixels=LIMIT).image)[0, :4].tolist() == [17, 0, 17, 17]

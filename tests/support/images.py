@@ -51,7 +51,17 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 
 def png_header_claiming(width: int, height: int) -> bytes:
     """Return a PNG whose header claims a size and whose data are next to nothing."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    data = zlib.compress(b"\0" * 1000)
-    start = b"\x89PNG\r\n\x1a\n"
-    return start + chunk(b"IHDR", header) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+    return png_of_lines(bytes(1000), (width, height))
+
+
+def png_of_lines(
+    lines: bytes, size: tuple[int, int], bit_depth: int = 8, colour_type: int = 0
+) -> bytes:
+    """Return a PNG of lines that are filtered already (3rd edition, 9); 8-bit gray unless told otherwise."""
+    header = struct.pack(">IIBBBBB", *size, bit_depth, colour_type, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(lines))
+        + chunk(b"IEND", b"")
+    )

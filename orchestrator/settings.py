@@ -211,7 +211,8 @@ class Settings:
     model_preprocess: str | None = _setting(
         None,
         _choice("densenet", "rescale", "none"),
-        "What MODEL_PATH expects of its pixels; `densenet`, or what is written beside the file.",
+        "What MODEL_PATH expects of its pixels; `densenet`, or what is written beside the file."
+        " A model that normalises them itself needs it said.",
     )
 
     thresholds: Path | None = _setting(

@@ -122,7 +122,7 @@ class WholeNumber:
 
 @dataclass(frozen=True)
 class Size:
-    """Take a whole number within bounds, or ``original``, which is read as None."""
+    """Take a whole number within bounds, or ``original``, in capitals as well, which is read as None."""
 
     low: int
     high: int
@@ -134,7 +134,8 @@ class Size:
 
     def read(self, value: Any) -> int | None:
         """Return the number, or None for the word."""
-        return None if value == _ORIGINAL else WholeNumber(self.low, self.high).read(value)
+        word = str(value).strip().lower()
+        return None if word == _ORIGINAL else WholeNumber(self.low, self.high).read(value)
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of what is taken."""
@@ -156,7 +157,7 @@ class Choice(Generic[_Text]):
 
     def read(self, value: Any) -> _Text:
         """Return the word."""
-        name = str(value).lower()
+        name = str(value).strip().lower()
         for word in self.words:
             if word == self.aliases.get(name, name):
                 return word
@@ -198,7 +199,7 @@ class Flag:
 
     def read(self, value: Any) -> bool:
         """Return which."""
-        text = str(value).lower()
+        text = str(value).strip().lower()
         if text not in ("true", "false"):
             raise ValueError(self.expected)
         return text == "true"

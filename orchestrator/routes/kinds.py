@@ -95,6 +95,11 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
+def _word(value: Any) -> str:
+    """Return a value as a word that callers may write in capitals and with spaces around it."""
+    return str(value).strip().lower()
+
+
 @dataclass(frozen=True)
 class WholeNumber:
     """Take a whole number within bounds, both included."""
@@ -134,8 +139,7 @@ class Size:
 
     def read(self, value: Any) -> int | None:
         """Return the number, or None for the word."""
-        word = str(value).strip().lower()
-        return None if word == _ORIGINAL else WholeNumber(self.low, self.high).read(value)
+        return None if _word(value) == _ORIGINAL else WholeNumber(self.low, self.high).read(value)
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of what is taken."""
@@ -157,7 +161,7 @@ class Choice(Generic[_Text]):
 
     def read(self, value: Any) -> _Text:
         """Return the word."""
-        name = str(value).strip().lower()
+        name = _word(value)
         for word in self.words:
             if word == self.aliases.get(name, name):
                 return word
@@ -176,7 +180,7 @@ class Heatmaps:
 
     def read(self, value: Any) -> Keyword | tuple[str, ...]:
         """Return the keyword or the labels."""
-        word = value.strip().lower() if isinstance(value, str) else None
+        word = _word(value)
         for keyword in _KEYWORDS:
             if word == keyword:
                 return keyword
@@ -199,7 +203,7 @@ class Flag:
 
     def read(self, value: Any) -> bool:
         """Return which."""
-        text = str(value).strip().lower()
+        text = _word(value)
         if text not in ("true", "false"):
             raise ValueError(self.expected)
         return text == "true"

@@ -1,6 +1,6 @@
 """Own redis-py: open clients, and turn what it raises into this service's errors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
@@ -92,14 +92,14 @@ class Script:
     def __init__(self, client: "redis.Redis", source: str) -> None:
         self._script = client.register_script(source)
 
-    def __call__(self, keys: list[str], args: list[Any]) -> Any:
+    def __call__(self, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Run the script and return what it returns.
 
         Raises:
             RedisUnavailableError: It can't be run now.
         """
         with translated():
-            return self._script(keys=cast(Any, keys), args=args)
+            return self._script(keys=cast(Any, keys), args=cast(Any, args))
 
 
 def text(value: Any) -> str:

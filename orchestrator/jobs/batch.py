@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -38,6 +39,12 @@ class Batch:
         """Tell whether no task is left to be done."""
         return all(task is None or task.status in DONE for task in self.tasks)
 
+    @property
+    def expired(self) -> bool:
+        """Tell whether no task's result is kept any more."""
+        ends = (task.result_until if task else 0 for task in self.tasks)
+        return all(end is not None and end <= time.time() for end in ends)
+
     def as_json(self) -> BatchAnswer:
         """Return the batch as the HTTP contract describes it; an image is known by its place, counted from 1."""
         statuses = [_status(task) for task in self.tasks]
@@ -70,19 +77,31 @@ class Batches:
         """Return a batch.
 
         Raises:
-            TaskNotFoundError: It is unknown.
+            TaskNotFoundError: It is unknown, or all of its tasks are forgotten.
         """
         with translated():
             found = self._client.lrange(keys.batch_key(batch_id), 0, -1)
         task_ids = tuple(text(each) for each in list(found))
-        if not task_ids:
+        tasks = tuple(self._ledger.find_all(task_ids))
+        if not any(tasks):
             raise TaskNotFoundError(
                 "expected the identifier of a batch, got one that no batch has, or that was forgotten"
             )
-        return Batch(batch_id, task_ids, tuple(self._ledger.find_all(task_ids)))
+        return Batch(batch_id, task_ids, tasks)
 
     def archive(self, batch: Batch) -> Iterator[bytes]:
-        """Yield a ZIP, piece by piece: a folder per image with its report and overlays, and a table of all."""
+        """Return a ZIP, piece by piece: a folder per image with its report and overlays, and a table of all.
+
+        Raises:
+            TaskExpiredError: None of its results is kept any more.
+        """
+        if batch.expired:
+            raise TaskExpiredError(
+                "the results of this batch are no longer kept; send the images again"
+            )
+        return self._pieces(batch)
+
+    def _pieces(self, batch: Batch) -> Iterator[bytes]:
         pipe = _Pipe()
         rows: list[dict[str, Any]] = []
         with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:

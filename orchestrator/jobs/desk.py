@@ -80,12 +80,15 @@ class Desk:
         """
         task = self.task(task_id)
         # Those of a failed one, too: all but its last step may be done
-        if task.kind == "hosted" and task.attempts:
-            self.store.delete(task.analysis_id)  # first: after the record nobody knows of them
+        has_pictures = task.kind == "hosted" and bool(task.attempts)
+        if has_pictures and task.status in DONE:  # first: after the record nobody knows of them
+            self.store.delete(task.analysis_id)
         if self.ledger.forget(task_id) == "STARTED":
             raise TaskRunningError(
                 "expected a task that waits or is done, got one that is being worked on; try again"
                 " when it is done",
                 retry_after=1,
             )
+        if has_pictures and task.status not in DONE:  # last: a worker may have the task, and draw
+            self.store.delete(task.analysis_id)
         self.results.delete(task)

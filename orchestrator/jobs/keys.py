@@ -18,6 +18,8 @@ RQ_SCHEDULED: Final = f"rq:scheduled:{QUEUE_NAME}"
 RQ_STARTED: Final = f"rq:wip:{QUEUE_NAME}"
 RQ_FAILED: Final = f"rq:failed:{QUEUE_NAME}"
 RQ_FINISHED: Final = f"rq:finished:{QUEUE_NAME}"
+# What every script that changes tasks is given first.
+RQ: Final = (RQ_QUEUE, RQ_SCHEDULED, RQ_STARTED, RQ_FAILED)
 
 
 def task_key(task_id: str) -> str:

@@ -18,6 +18,8 @@ RENEW_SECONDS: Final = 4
 LEASE_SECONDS: Final = 12
 # Between a task leaving the queue and its first lease lie milliseconds.
 _GRACE_SECONDS: Final = 4
+# Longer than any pause between two tries, and than a worker may be out of touch.
+_LEAST_SECONDS: Final = 120
 # A task whose worker dies this often is taken for the cause.
 MOST_CRASHES: Final = 5
 
@@ -48,6 +50,11 @@ class Lifetimes:
     def waiting(self) -> int:
         """Return the TTL of what belongs to a waiting task: it must outlast the wait."""
         return self.queue + self.result
+
+    @property
+    def working(self) -> int:
+        """Return the TTL of what belongs to a task in hand, renewed with its lease and when it is to be tried again."""
+        return max(self.waiting, _LEAST_SECONDS)
 
 
 class Ledger:
@@ -95,17 +102,17 @@ class Ledger:
 
     def lease(self, task_id: str) -> None:
         """Say that a worker lives and has this task."""
-        self._lease(_KEYS, [task_id, LEASE_SECONDS])
+        self._lease(keys.RQ, [task_id, LEASE_SECONDS, self._lifetimes.working])
 
     def begin(self, task_id: str) -> Task | None:
         """Mark a task as started and return it; None if there is nothing (more) to do for it."""
-        found = self._begin(_KEYS, [task_id, LEASE_SECONDS, self._lifetimes.waiting])
+        found = self._begin(keys.RQ, [task_id, LEASE_SECONDS, self._lifetimes.working])
         pairs = [text(value) for value in found]
         return _task(task_id, dict(zip(pairs[::2], pairs[1::2], strict=True)))
 
     def stage(self, task_id: str, name: str) -> None:
         """Say what is being done for a task."""
-        self._stage(_KEYS, [task_id, name])
+        self._stage(keys.RQ, [task_id, name])
 
     def succeed(self, task_id: str, size: int, count: Sequence[str | int] = ()) -> bool:
         """End a task whose result has been kept; False if it had ended before.
@@ -131,7 +138,7 @@ class Ledger:
 
     def forget(self, task_id: str) -> str:
         """Remove every trace of a task unless it is running; return the status it had, or nothing."""
-        return text(self._forget([*_KEYS, keys.RQ_FAILED, keys.RQ_FINISHED], [task_id]))
+        return text(self._forget([*keys.RQ, keys.RQ_FINISHED], [task_id]))
 
     def care(self) -> list[str]:
         """Put due retries and orphans into the queue, end what can't be helped; return the orphans."""
@@ -146,9 +153,8 @@ class Ledger:
             Reason.of(_LOST).dumps(),
             self._lifetimes.queue,
         ]
-        found = self._care(
-            [*_KEYS, keys.RQ_FAILED, keys.RQ_FINISHED, f"rq:workers:{keys.QUEUE_NAME}"], arguments
-        )
+        names = [*keys.RQ, keys.RQ_FINISHED, f"rq:workers:{keys.QUEUE_NAME}"]
+        found = self._care(names, arguments)
         return [text(task_id) for task_id in found]
 
     def _end(
@@ -160,15 +166,12 @@ class Ledger:
         count: Sequence[str | int] = (),
     ) -> bool:
         lifetimes = [self._lifetimes.result, self._lifetimes.memory]
-        return bool(self._finish(_KEYS, [task_id, status, reason, size, *lifetimes, *count]))
+        return bool(self._finish(keys.RQ, [task_id, status, reason, size, *lifetimes, *count]))
 
     def _try_again(self, task_id: str, error: ServiceError, *, crash: bool) -> bool:
         arguments: list[Any] = [task_id, Reason.of(error).dumps(), int(crash), MOST_CRASHES]
         arguments += [self._lifetimes.result, self._lifetimes.memory, Reason.of(_CRASHED).dumps()]
-        return bool(self._retry(_KEYS, arguments))
-
-
-_KEYS: Final = [keys.RQ_QUEUE, keys.RQ_SCHEDULED, keys.RQ_STARTED]
+        return bool(self._retry(keys.RQ, [*arguments, self._lifetimes.working]))
 
 
 def _task(task_id: str, record: Mapping[str, str]) -> Task | None:

@@ -15,7 +15,8 @@ PRELUDE: Final = (
     AUDIT
     + """
 local OPEN, HELD, SIZES, OUTBOX = 'cxr:open', 'cxr:held', 'cxr:held:sizes', 'cxr:outbox'
-local QUEUE, SCHEDULED = KEYS[1], KEYS[2]
+local CALLED_FOR = 600 -- seconds, in which a callback has been tried for the last time
+local QUEUE, SCHEDULED, FAILED = KEYS[1], KEYS[2], KEYS[4]
 local function tally(what, times)
   redis.call('HINCRBY', 'cxr:stats:outcomes', what, times or 1)
 end
@@ -45,6 +46,30 @@ end
 local function open_until(id, seconds)
   redis.call('ZADD', OPEN, time() + seconds, id)
 end
+-- Keeps what a task is made of: one that is being worked on, or tried again, may outlast the time it might wait.
+local function keep(id, ttl)
+  for _, key in ipairs({'cxr:task:' .. id, 'rq:job:' .. id, 'cxr:blob:upload-' .. id}) do longer(key, ttl) end
+  local upload = 'upload-' .. id
+  local till = redis.call('ZSCORE', HELD, upload)
+  if till then redis.call('ZADD', HELD, math.max(tonumber(till), time() + ttl), upload) end
+  for _, key in ipairs({OPEN, HELD, SIZES}) do longer(key, ttl) end
+end
+-- Takes a task out of whatever RQ would give it to a worker from.
+local function unqueue(id)
+  redis.call('LREM', QUEUE, 0, id)
+  redis.call('ZREM', SCHEDULED, id)
+  redis.call('LREM', QUEUE .. ':intermediate', 0, id)
+end
+-- Makes a task that has failed RQ's failed job, whatever becomes of the worker that would say so. Copies of it may be
+-- about, as its lease had lapsed: none brings it back, but for an operator, who takes it out of the failed ones.
+local function bury(id, ttl)
+  unqueue(id)
+  local job = 'rq:job:' .. id
+  if redis.call('EXISTS', job) == 0 then return end
+  redis.call('HSET', job, 'retries_left', 0)
+  redis.call('ZADD', FAILED, time() + ttl, id)
+  longer(FAILED, ttl)
+end
 -- Ends a task unless it has ended; what follows from its end happens in the same moment.
 local function finish(id, status, reason, size, ttl, memory)
   local key = 'cxr:task:' .. id
@@ -54,7 +79,8 @@ local function finish(id, status, reason, size, ttl, memory)
     'result_until', time() + ttl)
   redis.call('HDEL', key, 'noticed')
   redis.call('ZREM', OPEN, id)
-  redis.call('EXPIRE', key, ttl + memory)
+  local callback = redis.call('HEXISTS', key, 'callback') == 1
+  redis.call('EXPIRE', key, callback and math.max(ttl + memory, CALLED_FOR) or ttl + memory)
   tally(status == 'SUCCESS' and 'succeeded' or 'failed:' .. cjson.decode(reason).code)
   audit(id, status == 'SUCCESS' and 'ok' or cjson.decode(reason).code)
   if status == 'SUCCESS' then
@@ -65,18 +91,17 @@ local function finish(id, status, reason, size, ttl, memory)
     redis.call('EXPIRE', 'cxr:blob:upload-' .. id, ttl)
     local upload = redis.call('HGET', SIZES, 'upload-' .. id)
     if upload then hold('upload-' .. id, upload, ttl) end
+    bury(id, ttl)
   end
-  if redis.call('HGET', key, 'callback') then
+  if callback then
     redis.call('ZADD', OUTBOX, time(), id)
-    longer(OUTBOX, ttl + memory)
+    longer(OUTBOX, math.max(ttl + memory, CALLED_FOR))
   end
   return 1
 end
 -- Takes a task out of every list of RQ's that may hold it.
 local function withdraw(id)
-  redis.call('LREM', QUEUE, 0, id)
-  redis.call('ZREM', SCHEDULED, id)
-  redis.call('LREM', QUEUE .. ':intermediate', 0, id)
+  unqueue(id)
   for _, member in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
     if string.sub(member, 1, #id + 1) == id .. ':' then redis.call('ZREM', KEYS[3], member) end
   end
@@ -86,15 +111,15 @@ end
 
 # ARGV: most waiting jobs, most bytes, tasks, bytes, TTL of a task, blobs in Redis (0 or 1),
 # value for the idempotency key, its TTL, then per task id and bytes, then per command of RQ's
-# its length and its words. KEYS[4]: the first task's record; KEYS[5]: the idempotency key, or none.
+# its length and its words. KEYS[5]: the first task's record; KEYS[6]: the idempotency key, or none.
 ACCEPT: Final = (
     PRELUDE
     + """
 local most, most_bytes, count, bytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local ttl, in_redis = tonumber(ARGV[5]), ARGV[6] == '1'
-if redis.call('EXISTS', KEYS[4]) == 1 then return {'accepted'} end
-if KEYS[5] then
-  local known = redis.call('GET', KEYS[5])
+if redis.call('EXISTS', KEYS[5]) == 1 then return {'accepted'} end
+if KEYS[6] then
+  local known = redis.call('GET', KEYS[6])
   local id = known and string.sub(known, 1, 36)
   if known and redis.call('EXISTS', 'cxr:task:' .. id, 'cxr:batch:' .. id) > 0 then
     return {'known', known}
@@ -126,24 +151,25 @@ end
 longer('rq:queues', ttl)
 longer(QUEUE, ttl)
 tally('accepted', count)
-if KEYS[5] then redis.call('SET', KEYS[5], ARGV[7], 'EX', ARGV[8]) end
+if KEYS[6] then redis.call('SET', KEYS[6], ARGV[7], 'EX', ARGV[8]) end
 return {'accepted'}
 """
 )
 
-# ARGV: task, seconds.
+# ARGV: task, seconds, TTL of a task.
 LEASE: Final = (
     PRELUDE
     + """
 if not redis.call('ZSCORE', OPEN, ARGV[1]) then return 0 end
 open_until(ARGV[1], tonumber(ARGV[2]))
+keep(ARGV[1], tonumber(ARGV[3]))
 redis.call('HDEL', 'cxr:task:' .. ARGV[1], 'noticed')
 return 1
 """
 )
 
-# ARGV: task, seconds, TTL of a task. Answers the record, or nothing if there is none or it has succeeded.
-# One that has failed was put back by an operator: it starts anew.
+# ARGV: task, seconds, TTL of a task. Answers the record, or nothing if there is none or it has ended.
+# One that has failed starts anew if an operator put it back: RQ has then taken it out of its failed ones.
 BEGIN: Final = (
     PRELUDE
     + """
@@ -151,14 +177,14 @@ local key = 'cxr:task:' .. ARGV[1]
 local status = redis.call('HGET', key, 'status')
 if not status or status == 'SUCCESS' then return {} end
 if status == 'FAILURE' then
+  if redis.call('ZSCORE', FAILED, ARGV[1]) then return {} end
   redis.call('HDEL', key, 'crashes', 'callback_tries', 'result_until', 'finished')
-  redis.call('EXPIRE', key, ARGV[3])
   redis.call('ZREM', OUTBOX, ARGV[1])
 end
 redis.call('HSET', key, 'status', 'STARTED', 'stage', 'decoding', 'started', time(), 'reason', '')
 redis.call('HINCRBY', key, 'attempts', 1)
 open_until(ARGV[1], tonumber(ARGV[2]))
-longer(OPEN, tonumber(ARGV[3]))
+keep(ARGV[1], tonumber(ARGV[3]))
 return redis.call('HGETALL', key)
 """
 )
@@ -189,7 +215,7 @@ return ended
 )
 
 # ARGV: task, reason, crash (0 or 1), most crashes, TTL of the result, seconds to remember it after, reason if
-# it is the last. Answers 1 if the task may be tried again.
+# it is the last, TTL of a task. Answers 1 if the task may be tried again.
 RETRY: Final = (
     PRELUDE
     + """
@@ -203,6 +229,7 @@ end
 redis.call('HSET', key, 'status', 'RETRY', 'stage', '', 'reason', ARGV[2])
 tally('retried:' .. cjson.decode(ARGV[2]).code)
 open_until(ARGV[1], 5)
+keep(ARGV[1], tonumber(ARGV[8]))
 return 1
 """
 )
@@ -216,7 +243,7 @@ local status = redis.call('HGET', 'cxr:task:' .. id, 'status')
 if not status then return '' end
 if status == 'STARTED' then return status end
 withdraw(id)
-redis.call('ZREM', KEYS[4], id)
+redis.call('ZREM', FAILED, id)
 redis.call('ZREM', KEYS[5], id)
 redis.call('ZREM', OPEN, id)
 redis.call('ZREM', OUTBOX, id)
@@ -240,7 +267,7 @@ local now = time()
 local rescued = {}
 local function requeue(id)
   redis.call('HSET', 'rq:job:' .. id, 'status', 'queued')
-  redis.call('EXPIRE', 'rq:job:' .. id, ttl)
+  keep(id, ttl)
   redis.call('LPUSH', QUEUE, id)
   longer(QUEUE, ttl)
 end
@@ -251,8 +278,6 @@ local function give_up(id, reason)
     redis.call('HSET', 'rq:job:' .. id, 'status', 'failed', 'meta',
       cjson.encode({reason = cjson.decode(reason).detail}))
     redis.call('EXPIRE', 'rq:job:' .. id, result_ttl)
-    redis.call('ZADD', KEYS[4], now + result_ttl, id)
-    longer(KEYS[4], result_ttl)
   end
 end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', SCHEDULED, 0, now, 'LIMIT', 0, 1000)) do
@@ -270,7 +295,7 @@ for _ = 1, 100 do
   if not old then break end
   give_up(old, ARGV[6])
 end
-for _, key in ipairs({KEYS[4], KEYS[5]}) do
+for _, key in ipairs({FAILED, KEYS[5]}) do
   redis.call('ZREMRANGEBYSCORE', key, 0, now)
   longer(key, result_ttl)
 end
@@ -284,10 +309,12 @@ for _, key in ipairs({'rq:workers', KEYS[6]}) do
   redis.call('EXPIRE', key, 600)
 end
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', HELD, 0, now, 'LIMIT', 0, 1000)) do release(name) end
-local due = redis.call('ZRANGEBYSCORE', OPEN, '-inf', now)
+local due = redis.call('ZRANGEBYSCORE', OPEN, '-inf', now, 'LIMIT', 0, 1000)
 if #due == 0 then return rescued end
 local waiting = {}
-for _, id in ipairs(redis.call('LRANGE', QUEUE, 0, -1)) do waiting[id] = true end
+local queue = redis.call('LRANGE', QUEUE, 0, -1)
+local pause = math.max(5, #queue / 200) -- a long queue is gone through bit by bit: meanwhile Redis answers nobody
+for _, id in ipairs(queue) do waiting[id] = true end
 for _, id in ipairs(redis.call('ZRANGE', SCHEDULED, 0, -1)) do waiting[id] = true end
 for _, id in ipairs(due) do
   local key = 'cxr:task:' .. id
@@ -296,7 +323,7 @@ for _, id in ipairs(due) do
     redis.call('ZREM', OPEN, id)
   elseif waiting[id] then
     redis.call('HDEL', key, 'noticed')
-    open_until(id, 5)
+    open_until(id, pause)
   elseif redis.call('HSETNX', key, 'noticed', now) == 1 then
     open_until(id, grace)
   else

@@ -173,7 +173,7 @@ class Submitter:
             arguments += [task.task_id, len(upload)]
         for command in commands:
             arguments += [len(command), *command]
-        names = [keys.RQ_QUEUE, keys.RQ_SCHEDULED, keys.RQ_STARTED, keys.task_key(tasks[0].task_id)]
+        names = [*keys.RQ, keys.task_key(tasks[0].task_id)]
         if idempotency:
             own = f"{submission.caller}\n{idempotency}"
             names.append(keys.idempotency_key(hashlib.sha256(own.encode()).hexdigest()))

@@ -2,6 +2,8 @@ import csv
 import io
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import redis
 
 from orchestrator.errors import (
     MalformedBodyError,
+    TaskExpiredError,
     TaskNotFoundError,
     TooManyBytesError,
     TooManyFilesError,
@@ -135,3 +138,33 @@ def test_a_batch_ends_in_one_archive_with_a_line_per_image(
 def test_an_unknown_batch_is_not_found(client: "redis.Redis", settings: Settings) -> None:
     with pytest.raises(TaskNotFoundError):
         create_desk(settings, client, create_store(settings)).batches.find("0" * 36)
+
+
+def test_a_batch_is_forgotten_with_its_last_task(
+    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+) -> None:
+    desk = create_desk(settings, client, create_store(settings))
+    images = [png(gradient(64, 64))] * 2
+    shown = desk.submit_batch(Submission(images, Options(), is_batch=True))
+    work()
+    first, second = (task["task_id"] for task in shown["tasks"])
+    desk.forget(first)
+    assert desk.batches.find(shown["batch_id"]).as_json()["status"] == "SUCCESS"
+    desk.forget(second)
+    with pytest.raises(TaskNotFoundError):
+        desk.batches.find(shown["batch_id"])
+
+
+def test_a_batch_whose_results_are_gone_has_no_archive(
+    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+) -> None:
+    desk = create_desk(replace(settings, result_ttl=1), client, create_store(settings))
+    image = png(gradient(64, 64))
+    shown = desk.submit_batch(Submission([image, b"no image"], Options(), is_batch=True))
+    work()
+    batch = desk.batches.find(shown["batch_id"])
+    ends = [task.result_until for task in batch.tasks if task and task.result_until]
+    with patch("time.time", return_value=max(ends) - 0.5):
+        assert b"".join(desk.batches.archive(batch))
+    with patch("time.time", return_value=max(ends)), pytest.raises(TaskExpiredError):
+        desk.batches.archive(batch)

@@ -5,14 +5,17 @@ from unittest.mock import patch
 
 import pytest
 import redis
+from rq.registry import FailedJobRegistry, StartedJobRegistry
 
 from orchestrator.errors import (
     ModelUnavailableError,
     NotAnImageError,
     RedisUnavailableError,
+    StoreRejectedError,
     TaskRunningError,
 )
 from orchestrator.jobs import keys, ledger
+from orchestrator.jobs.rq_job import TaskJob, open_queue
 from orchestrator.jobs.submit import Submission
 from orchestrator.jobs.wiring import create_desk, create_ledger, create_submitter
 from orchestrator.settings import Settings
@@ -20,11 +23,25 @@ from orchestrator.storage.create import create_store
 from orchestrator.study import Options, Overlay
 
 ONE = Submission([b"image"], Options())
+PICTURE = Overlay(
+    label="Mass",
+    probability=0.5,
+    content=b"picture",
+    media_type="image/png",
+    extension=".png",
+    size=(1, 1),
+    radiograph=(0, 0, 1, 1),
+)
 
 
 def taken(client: "redis.Redis") -> None:
     """Take the first task out of the queue, as a worker does."""
     client.lmove(keys.RQ_QUEUE, keys.RQ_INTERMEDIATE, "LEFT", "RIGHT")
+
+
+def put_back(client: "redis.Redis", task_id: str) -> None:
+    """Put a failed task into the queue again, as an operator does."""
+    FailedJobRegistry(queue=open_queue(client), job_class=TaskJob).requeue(task_id)
 
 
 def overdue(client: "redis.Redis", task_id: str) -> None:
@@ -136,11 +153,142 @@ def test_a_failed_task_that_is_put_back_is_done_once(
     task_id = create_submitter(settings, client).submit(ONE)
     records.begin(task_id)
     records.fail(task_id, ModelUnavailableError("away"))
+    put_back(client, task_id)
     again = records.begin(task_id)
     assert again is not None
     assert (again.status, again.attempts) == ("STARTED", 2)
     assert records.succeed(task_id, 10)
     assert records.begin(task_id) is None
+
+
+def test_no_other_copy_of_a_failed_task_brings_it_back(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    ledger = create_ledger(settings, client)
+    submission = replace(ONE, callback="https://example.org/")
+    task_id = create_submitter(settings, client).submit(submission)
+    client.lpop(keys.RQ_QUEUE)
+    ledger.begin(task_id)
+    for _ in range(2):  # its worker stood still for longer than its lease
+        client.zadd(keys.OPEN, {task_id: time.time() - 1})
+        rescued = ledger.care()
+    assert rescued == [task_id]
+    assert ledger.fail(task_id, StoreRejectedError("no"))
+    assert client.lrange(keys.RQ_QUEUE, 0, -1) == []
+    client.zrem(keys.OUTBOX, task_id)  # its callback is delivered
+
+    assert ledger.begin(task_id) is None  # by the worker that has taken the copy
+    assert not ledger.succeed(task_id, 10)
+
+    assert client.zcard(keys.OUTBOX) == 0
+    outcomes = client.hgetall(keys.OUTCOMES)
+    assert outcomes == {b"accepted": b"1", b"rescued": b"1", b"failed:store_rejected": b"1"}
+
+
+def test_a_worker_that_dies_at_the_end_of_a_failed_task_does_not_bring_it_back(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    ledger = create_ledger(settings, client)
+    task_id = create_submitter(settings, client).submit(ONE)
+    client.lpop(keys.RQ_QUEUE)
+    ledger.begin(task_id)
+    client.hset(keys.job_key(task_id), "status", "started")
+    client.zadd(keys.RQ_STARTED, {f"{task_id}:execution": 1})
+    ledger.fail(task_id, StoreRejectedError("no"))
+
+    queue = open_queue(client)
+    StartedJobRegistry(queue=queue, job_class=TaskJob).cleanup()  # as the next worker does
+
+    assert client.zcard(keys.RQ_SCHEDULED) == 0
+    assert client.llen(keys.RQ_QUEUE) == 0
+    assert FailedJobRegistry(queue=queue).get_job_ids() == [task_id]
+    assert ledger.begin(task_id) is None
+
+
+def test_what_a_task_is_made_of_lasts_as_long_as_it_is_worked_on(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    short = replace(settings, queue_ttl=1, result_ttl=1, result_memory=1)
+    ledger = create_ledger(short, client)
+    task_id = create_submitter(short, client).submit(ONE)
+    parts = [keys.task_key(task_id), keys.job_key(task_id), f"cxr:blob:upload-{task_id}"]
+    for hold_on in (
+        lambda: ledger.begin(task_id),
+        lambda: ledger.lease(task_id),
+        lambda: ledger.retry(task_id, ModelUnavailableError("away")),
+    ):
+        for part in parts:
+            client.expire(part, 2)
+        client.zadd(keys.HELD, {f"upload-{task_id}": time.time() + 2})
+        hold_on()
+        for part in parts:
+            assert client.ttl(part) > 60
+        assert ledger.held([f"upload-{task_id}"])
+        assert (client.zscore(keys.HELD, f"upload-{task_id}") or 0) > time.time() + 60
+
+
+def test_a_task_is_remembered_as_long_as_its_callback_is_tried(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    short = replace(settings, result_ttl=1, result_memory=1)
+    ledger = create_ledger(short, client)
+    called, plain = (
+        create_submitter(short, client).submit(replace(ONE, callback=url))
+        for url in ("https://example.org/", "")
+    )
+    for task_id in (called, plain):
+        ledger.begin(task_id)
+        ledger.succeed(task_id, 10)
+    assert client.ttl(keys.task_key(called)) > 300
+    assert client.ttl(keys.task_key(plain)) <= 2
+
+
+def test_a_long_queue_is_gone_through_bit_by_bit(client: "redis.Redis", settings: Settings) -> None:
+    ledger = create_ledger(settings, client)
+    names = [f"task-{number:04d}" for number in range(2000)]
+    for name in names:
+        client.hset(keys.task_key(name), mapping={"status": "PENDING", "created": time.time()})
+    client.rpush(keys.RQ_QUEUE, *names)
+    client.zadd(keys.OPEN, dict.fromkeys(names, 1))
+
+    ledger.care()
+
+    scores = [client.zscore(keys.OPEN, name) or 0 for name in names]
+    assert scores.count(1) == 1000
+    assert 5 < max(scores) - time.time() < 11
+
+
+def test_forgetting_a_running_task_leaves_the_pictures_to_it(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    store = create_store(settings)
+    desk = create_desk(settings, client, store)
+    task_id = desk.submitter.submit(replace(ONE, kind="hosted"))
+    task = desk.ledger.begin(task_id)
+    assert task is not None
+    store.put(task.analysis_id, [PICTURE])
+
+    with pytest.raises(TaskRunningError):
+        desk.forget(task_id)
+
+    assert list(Path(settings.data_dir).rglob("*.png"))
+
+
+def test_forgetting_a_task_that_is_to_be_tried_again_takes_its_pictures_along(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    store = create_store(settings)
+    desk = create_desk(settings, client, store)
+    task_id = desk.submitter.submit(replace(ONE, kind="hosted"))
+    task = desk.ledger.begin(task_id)
+    assert task is not None
+    store.put(task.analysis_id, [PICTURE])
+    desk.ledger.retry(task_id, ModelUnavailableError("away"))
+
+    desk.forget(task_id)
+
+    assert not list(Path(settings.data_dir).rglob("*.png"))
+    assert desk.ledger.find(task_id) is None
 
 
 def test_forgetting_a_failed_task_takes_the_pictures_of_its_tries_along(
@@ -151,16 +299,7 @@ def test_forgetting_a_failed_task_takes_the_pictures_of_its_tries_along(
     task_id = desk.submitter.submit(replace(ONE, kind="hosted"))
     task = desk.ledger.begin(task_id)
     assert task is not None
-    picture = Overlay(
-        label="Mass",
-        probability=0.5,
-        content=b"picture",
-        media_type="image/png",
-        extension=".png",
-        size=(1, 1),
-        radiograph=(0, 0, 1, 1),
-    )
-    store.put(task.analysis_id, [picture])
+    store.put(task.analysis_id, [PICTURE])
     desk.ledger.fail(task_id, RedisUnavailableError("its result could not be kept"))
     assert list(Path(settings.data_dir).rglob("*.png"))
 
@@ -176,6 +315,7 @@ def test_a_task_that_is_put_back_is_called_back_as_often_as_any(
     task_id = create_submitter(settings, client).submit(ONE)
     client.hset(keys.task_key(task_id), "callback_tries", 8)
     ledger.fail(task_id, RedisUnavailableError("away"))
+    put_back(client, task_id)
     ledger.begin(task_id)
     assert client.hget(keys.task_key(task_id), "callback_tries") is None
 

@@ -373,7 +373,9 @@ def test_nothing_in_redis_is_a_pickle(
     assert len(values) > 50
     for value in values:
         for candidate in (value, inflated(value)):
-            assert not candidate.startswith(b"\x80")
+            # Of any protocol since 2; sixteen bytes of a random identifier may begin like one
+            begins = candidate[:1] == b"\x80" and candidate[1:2] in (b"\2", b"\3", b"\4", b"\5")
+            assert not (begins and candidate.endswith(b"."))
             assert b"\x80\x04\x95" not in candidate
 
 

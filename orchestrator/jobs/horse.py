@@ -19,13 +19,14 @@ from typing import Any, Final
 import redis
 from redis.client import Pipeline
 from rq import Queue, Worker, worker_registration
-from rq.exceptions import DeserializationError
+from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.executions import Execution
 from rq.job import Job
 from rq.timeouts import HorseMonitorTimeoutException, UnixSignalDeathPenalty
 from rq.utils import now, utcformat
 
 from orchestrator.errors import RedisUnavailableError, ServiceError
+from orchestrator.jobs.keys import QUEUE_NAME
 from orchestrator.jobs.ledger import RENEW_SECONDS, Ledger
 from orchestrator.jobs.rq_job import HostileJobError, TaskJob, TaskQueue
 from orchestrator.memory import keep_freed_memory
@@ -259,12 +260,27 @@ class TaskWorker(Worker):
 
     def _do(self, job_id: str, execution_id: str) -> None:
         (queue,) = self.queues
-        job = self.job_class.fetch(job_id, connection=self.connection, serializer=self.serializer)
+        try:
+            job = self.job_class.fetch(
+                job_id, connection=self.connection, serializer=self.serializer
+            )
+        except NoSuchJobError:  # its caller has had it forgotten since it was taken
+            self._leave(job_id, execution_id)
+            return
         job.redis_server_version = self.get_redis_server_version()
         execution = Execution.fetch(execution_id, job_id, connection=self.connection)
         execution._job = job
         self.executions = {execution_id: execution}
         self.perform_job(job, queue, execution)
+
+    def _leave(self, job_id: str, execution_id: str) -> None:
+        """Strike off what RQ has noted of an execution that has nothing to be done."""
+        execution = Execution(execution_id, job_id, self.connection, worker_name=self.name)
+        job = self.job_class(job_id, connection=self.connection, serializer=self.serializer)
+        job.origin = QUEUE_NAME
+        with self.connection.pipeline() as pipeline:
+            execution.delete(job, pipeline)
+            pipeline.execute()
 
     def _dismiss(self) -> None:
         """Let the horse end, which it does when its pipe does, and see it off."""

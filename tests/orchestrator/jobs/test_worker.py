@@ -90,6 +90,16 @@ def test_a_task_that_is_forgotten_while_it_is_worked_on_leaves_nothing(
     assert not [path for path in Path(settings.data_dir).rglob("*.jpg") if path.is_file()]
 
 
+def test_a_task_that_is_forgotten_once_it_is_taken_costs_no_work_horse(
+    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+) -> None:
+    submit(settings, client)
+    assert work(FAKE_CALLER="hasty") == ""
+    assert client.zcard(keys.RQ_STARTED) == 0
+    assert client.keys("rq:execution*") == []
+    assert client.keys("cxr:task:*") == []
+
+
 @pytest.mark.slow
 def test_a_worker_that_was_not_heard_of_for_long_is_listed_again(
     client: "redis.Redis", environment: dict[str, str], tmp_path: Path

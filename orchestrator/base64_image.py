@@ -22,6 +22,7 @@ def decode_base64(text: str, max_bytes: int) -> bytes:
         MalformedBase64Error: The text is no base64.
         TooManyBytesError: It encodes more than ``max_bytes``.
     """
+    text = text.lstrip()
     prefix = _DATA_URL.match(text)
     if prefix is None and text[: len(_DATA_PREFIX)].lower() == _DATA_PREFIX:
         raise MalformedBase64Error(

@@ -40,3 +40,4 @@ def configure(level: str) -> None:
     root.setLevel(logging.WARNING)
     for name in ("orchestrator", "gradcam", "uvicorn.error"):
         logging.getLogger(name).setLevel(level.upper())
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # warns of a byte that it got

@@ -16,6 +16,7 @@ from orchestrator.errors import (
     IdempotencyConflictError,
     QueueFullError,
     RedisUnavailableError,
+    TooManyFilesError,
 )
 from orchestrator.jobs import keys, scripts
 from orchestrator.jobs.ledger import Lifetimes
@@ -101,10 +102,16 @@ class Submitter:
             idempotency: The caller's Idempotency-Key; a repeated one gives what the first gave.
 
         Raises:
+            TooManyFilesError: There are more images than the queue may ever hold.
             QueueFullError: The queue holds as much as it may.
             IdempotencyConflictError: The key was used for another submission.
             DependencyError: Redis or the folder of blobs is away.
         """
+        if len(submission.uploads) > self._limits.tasks:
+            raise TooManyFilesError(
+                f"expected at most {self._limits.tasks} images, as the queue may hold no more tasks, got"
+                f" {len(submission.uploads)}; send several batches"
+            )
         if not idempotency:  # a repeated key is answered, however full the queue is
             self._refuse_early(submission)
         tasks = [self._task(submission) for _ in submission.uploads]
@@ -123,7 +130,7 @@ class Submitter:
         self._discard(tasks)
         if answer[0] == "known":
             return _known(answer[1], submission)
-        raise _refusal(answer, self._limits)
+        raise _refusal(answer, submission, self._limits)
 
     def _refuse_early(self, submission: Submission) -> None:
         """Turn work away before its bytes travel; the script decides for good."""
@@ -132,9 +139,9 @@ class Submitter:
             pipe.hget(keys.SIZES, "total")
             waiting, held = pipe.execute()
         if waiting + len(submission.uploads) > self._limits.tasks:
-            raise _refusal(["jobs", waiting], self._limits)
+            raise _refusal(["jobs", waiting], submission, self._limits)
         if int(held or 0) + submission.size > self._limits.bytes:
-            raise _refusal(["bytes", held], self._limits)
+            raise _refusal(["bytes", held], submission, self._limits)
 
     def _task(self, submission: Submission) -> Task:
         return Task(
@@ -215,10 +222,11 @@ def _known(value: str, submission: Submission) -> str:
     return identifier
 
 
-def _refusal(answer: Sequence[Any], limits: Limits) -> DependencyError:
+def _refusal(answer: Sequence[Any], submission: Submission, limits: Limits) -> DependencyError:
     if answer[0] == "jobs":
         return QueueFullError(
-            f"the queue holds {answer[1]} tasks and may hold {limits.tasks}; try again later",
+            f"the queue holds {answer[1]} tasks and may hold {limits.tasks}, got {len(submission.uploads)} more; try"
+            " again later",
             retry_after=_RETRY_AFTER,
         )
     if answer[0] == "bytes":

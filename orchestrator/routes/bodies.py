@@ -12,8 +12,8 @@ from orchestrator.errors import (
     MalformedBodyError,
     MissingFileError,
     ParameterError,
-    UnsupportedMediaTypeError,
 )
+from orchestrator.routes.content import expect_content
 from orchestrator.routes.parameters import options
 from orchestrator.services import services
 from orchestrator.study import Options
@@ -31,12 +31,8 @@ async def read_json_upload(request: Request) -> tuple[bytes, Options, Mapping[st
     Raises:
         RequestError: The body is no JSON, has no image, or a parameter is not one of those it takes.
     """
-    content_type = request.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise UnsupportedMediaTypeError(
-            "expected application/json, got another content type or none; to send a file itself, use"
-            " the path without /v2"
-        )
+    hint = "to send a file itself, use the path without /v2"
+    expect_content(request, "application/json", hint)
     here = services(request)
     body = await request.body()
     # In a thread: tens of megabytes of base64 would hold up every other request
@@ -53,7 +49,8 @@ def _parse(body: bytes, max_bytes: int) -> tuple[bytes, Options, Mapping[str, An
 def _fields(body: bytes) -> dict[str, Any]:
     if sum(body.count(mark) for mark in _BEFORE_A_VALUE) > _MOST_VALUES:
         raise MalformedBodyError(
-            f"expected an image and parameters, got JSON of more than {_MOST_VALUES} values"
+            f'expected JSON such as {{"{IMAGE_FIELD}": "…"}} of at most {_MOST_VALUES} values, got a body that has more'
+            " or is none"
         )
     try:
         fields = json.loads(body)

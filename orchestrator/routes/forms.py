@@ -11,8 +11,8 @@ from orchestrator.errors import (
     MalformedBodyError,
     MissingFileError,
     TooManyFilesError,
-    UnsupportedMediaTypeError,
 )
+from orchestrator.routes.content import expect_content
 
 FILE_FIELD: Final = "file"
 _MAX_FIELDS: Final = 20
@@ -43,15 +43,10 @@ async def read_form(request: Request, max_files: int = 1) -> FormData:
         max_files: How many files it may have.
 
     Raises:
-        UnsupportedMediaTypeError: The body is no multipart form.
+        UnsupportedMediaTypeError: The body is no multipart form, or a compressed one.
         MalformedBodyError: The body is not what its content type says.
     """
-    content_type = request.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
-        raise UnsupportedMediaTypeError(
-            "expected multipart/form-data, got another content type or none; with curl, use"
-            f" -F {FILE_FIELD}=@IMAGE"
-        )
+    expect_content(request, "multipart/form-data", f"with curl, use -F {FILE_FIELD}=@IMAGE")
     parser = _InMemoryParser(
         request.headers, request.stream(), max_files=max_files, max_fields=_MAX_FIELDS
     )

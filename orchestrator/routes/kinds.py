@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
+from starlette.datastructures import ImmutableMultiDict
+
 from orchestrator.errors import ParameterError
 
 _T = TypeVar("_T")
@@ -63,8 +65,11 @@ class Parameter(Generic[_T]):
         """Return its value among the fields of a form, a query or a JSON object.
 
         Raises:
-            ParameterError: It is none of those that it takes.
+            ParameterError: It is none of those that it takes, or there are several.
         """
+        times = len(fields.getlist(self.name)) if isinstance(fields, ImmutableMultiDict) else 1
+        if times > 1:
+            raise ParameterError(f"{self.name}: expected it once, got it {times} times")
         value = fields.get(self.name)
         if value is None or value == "":
             return self.default
@@ -113,8 +118,9 @@ class WholeNumber:
         return f"a whole number from {self.low} to {self.high}"
 
     def read(self, value: Any) -> int:
-        """Return the number; JSON may hold it as text as well."""
-        text = str(value).strip()
+        """Return the number; JSON may hold it as text as well, or as 40.0."""
+        whole = isinstance(value, float) and value.is_integer()
+        text = str(int(value) if whole else value).strip()
         is_number = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
         if isinstance(value, bool) or not is_number or not self.low <= int(text) <= self.high:
             raise ValueError(self.expected)

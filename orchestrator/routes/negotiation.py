@@ -16,7 +16,9 @@ def negotiate(accept: str, offered: Sequence[str]) -> str:
         return offered[0]
     best = max(offered, key=lambda kind: _quality(kind, ranges))
     if _quality(best, ranges) <= 0:
-        raise NotAcceptableError(f"expected Accept to allow one of {', '.join(offered)}")
+        raise NotAcceptableError(
+            f"expected Accept to allow one of {', '.join(offered)}, got one that allows none of them"
+        )
     return best
 
 

@@ -149,6 +149,12 @@ def test_a_parameter_out_of_bounds(api: httpx.Client, name: str, value: str) -> 
             "malformed_body",
             id="a charset that can't be read",
         ),
+        pytest.param(
+            {"files": {"file": SOUND}, "headers": {"content-encoding": "gzip"}},
+            415,
+            "unsupported_media_type",
+            id="compressed",
+        ),
         pytest.param({"files": {"image": SOUND}}, 422, "missing_file", id="another field"),
         pytest.param(
             {"files": {"file": (None, "text")}}, 422, "missing_file", id="text in the field"

@@ -24,6 +24,7 @@ LIMIT = 1000
         pytest.param("\n".join(STANDARD), id="line breaks anywhere"),
         pytest.param(f"data:image/png;base64,{STANDARD}", id="data URL"),
         pytest.param(f"data:;base64,{STANDARD}", id="data URL without a type"),
+        pytest.param(f" \n\tdata:image/png;base64,\n{STANDARD}", id="data URL after white space"),
         pytest.param(f"DATA:image/png;charset=x;BASE64,{STANDARD}", id="data URL in capitals"),
     ],
 )

@@ -2,7 +2,11 @@ import io
 import json
 import logging
 
-from orchestrator.logs import JsonFormatter
+import pytest
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser
+
+from orchestrator.logs import JsonFormatter, configure
 
 
 def logged(message: str, **extra: object) -> dict[str, object]:
@@ -32,3 +36,16 @@ def test_a_record_is_one_line_of_json_with_its_extra_fields() -> None:
 
 def test_an_exception_is_logged_with_its_traceback() -> None:
     assert "ValueError: inner" in str(logged("failed", trace=True)["traceback"])
+
+
+def test_bytes_of_a_damaged_form_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before = root.handlers, root.level
+    try:
+        configure("info")
+        parser = MultipartParser(b"x")
+        with pytest.raises(MultipartParseError):
+            parser.write(b"\x89PNG")
+    finally:
+        root.handlers, root.level = before[0], before[1]
+    assert capsys.readouterr().err == ""

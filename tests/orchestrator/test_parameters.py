@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from starlette.datastructures import FormData, ImmutableMultiDict, QueryParams
 
 from orchestrator.errors import ParameterError
 from orchestrator.routes.parameters import options
@@ -18,6 +19,7 @@ def test_nothing_given_means_the_defaults() -> None:
     [
         ("font_size", "12", 12),
         ("font_size", 200, 200),
+        ("font_size", 40.0, 40),
         ("max_size", "original", None),
         ("max_size", " Original ", None),
         ("max_size", "2048", 2048),
@@ -51,6 +53,8 @@ def test_a_value_is_understood(field: str, value: Any, expected: Any) -> None:
         ("font_size", "²"),
         ("font_size", True),
         ("font_size", 40.5),
+        ("font_size", 1e300),
+        ("font_size", float("inf")),
         ("font_size", "9" * 5000),
         ("max_size", "255"),
         ("max_size", "8193"),
@@ -65,3 +69,12 @@ def test_a_value_out_of_bounds_is_refused_naming_the_parameter(field: str, value
     with pytest.raises(ParameterError, match=rf"^{field}: expected .*, got ") as caught:
         options({field: value})
     assert len(caught.value.detail) < 200
+
+
+@pytest.mark.parametrize("kind", [FormData, QueryParams])
+def test_a_parameter_that_is_there_twice_is_refused(
+    kind: type[ImmutableMultiDict[str, Any]],
+) -> None:
+    assert options(kind([("heatmaps", "Edema"), ("maps", "true")])).heatmaps == ("Edema",)
+    with pytest.raises(ParameterError, match=r"^heatmaps: expected it once, got it 2 times$"):
+        options(kind([("heatmaps", "Edema"), ("heatmaps", "Mass")]))

@@ -13,6 +13,7 @@ from orchestrator.errors import (
     IdempotencyConflictError,
     QueueFullError,
     RedisUnavailableError,
+    TooManyFilesError,
 )
 from orchestrator.jobs import keys
 from orchestrator.jobs.submit import Submission
@@ -54,6 +55,15 @@ def test_a_full_queue_refuses_and_leaves_nothing(client: "redis.Redis", settings
     with pytest.raises(QueueFullError):
         submitter.submit(Submission([b"1", b"2"], Options(), is_batch=True))
     assert sorted(client.scan_iter()) == before
+
+
+def test_a_batch_that_the_queue_could_never_hold_is_not_told_to_come_again(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    submitter = create_submitter(replace(settings, queue_limit=2), client)
+    with pytest.raises(TooManyFilesError, match=r"^expected at most 2 images, .*, got 3; "):
+        submitter.submit(Submission([b"1", b"2", b"3"], Options(), is_batch=True))
+    assert list(client.scan_iter()) == []
 
 
 def test_the_queue_is_bounded_in_bytes(client: "redis.Redis", settings: Settings) -> None:

@@ -1,0 +1,27 @@
+"""Refuse a body that is of another kind than an operation takes."""
+
+from starlette.requests import Request
+
+from orchestrator.errors import UnsupportedMediaTypeError
+
+
+def expect_content(request: Request, media_type: str, hint: str) -> None:
+    """Refuse a body of another media type, and one that is compressed.
+
+    Args:
+        request: The request.
+        media_type: What its Content-Type must be, whatever its parameters.
+        hint: What to do, for whoever sent another one.
+
+    Raises:
+        UnsupportedMediaTypeError: It is another one (RFC 9110, section 15.5.16).
+    """
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != media_type:
+        raise UnsupportedMediaTypeError(
+            f"expected {media_type}, got another content type or none; {hint}"
+        )
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedMediaTypeError(
+            "expected a body as it is, got one with a Content-Encoding; send it uncompressed, as images are already"
+        )

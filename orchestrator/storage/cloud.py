@@ -73,7 +73,7 @@ class CloudStore:
         prefix = self._prefix(analysis_id)
         try:
             return self._upload_all(prefix, overlays)
-        except DependencyError:
+        except BaseException:  # the end of a job's time comes as one that is nobody's here
             self._clean_up(prefix)
             raise
 

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import signal
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -208,6 +209,25 @@ def test_one_failed_upload_takes_the_others_back(cloud: CloudinaryServer) -> Non
     cloud.broken_ids = ("-1",)
     with pytest.raises(StoreRejectedError):
         impatient(account(cloud)).put(ANALYSIS, [overlay(), overlay(), overlay()])
+    assert cloud.assets == {}
+
+
+def test_what_ends_the_job_meanwhile_takes_the_pictures_back(cloud: CloudinaryServer) -> None:
+    class JobEndsError(Exception):
+        pass
+
+    def end(*_: object) -> None:
+        raise JobEndsError
+
+    cloud.delay = 0.5
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(JobEndsError):
+            CloudStore(account(cloud)).put(ANALYSIS, [overlay(), overlay()])
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert len(cloud.forms) == 2
     assert cloud.assets == {}
 
 

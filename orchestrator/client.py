@@ -4,7 +4,7 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +13,10 @@ import httpx
 from orchestrator.settings import client_key
 
 _PATH: Final = "/densenet_predict"
-_ATTEMPTS: Final = 6
-_LONGEST_WAIT: Final = 30.0
+ATTEMPTS: Final = 6
+# Waits grow from attempt to attempt up to this; what an answer asks for is waited anyway, up to the longest.
+_LONGEST_GROWN: Final = 30.0
+_LONGEST_WAIT: Final = 600.0
 _RETRIED: Final = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 
 
@@ -66,14 +68,19 @@ def read_report(content: bytes) -> dict[str, Any]:
     return report
 
 
-def request_archive(client: httpx.Client, image: bytes, form: Mapping[str, str]) -> bytes:
+def request_archive(
+    client: httpx.Client,
+    image: bytes,
+    form: Mapping[str, str],
+    sleep: Callable[[float], object] = time.sleep,
+) -> bytes:
     """Send one image until there is an answer that waiting won't change; return the ZIP.
 
     Raises:
         ClientError: There was no answer, or a refusal.
     """
     # The name sent is always the same: file names often are patients' names.
-    return send(client, _PATH, form, [("file", ("image", image))]).content
+    return send(client, _PATH, form, [("file", ("image", image))], sleep=sleep).content
 
 
 def send(
@@ -82,29 +89,38 @@ def send(
     form: Mapping[str, str],
     files: Sequence[tuple[str, tuple[str, bytes]]],
     headers: Mapping[str, str] | None = None,
+    sleep: Callable[[float], object] = time.sleep,
 ) -> httpx.Response:
     """Post a form until there is an answer that waiting won't change; return it if it is a success.
 
     Raises:
-        ClientError: There was no answer, or a refusal.
+        ClientError: There was no answer, or a refusal; one that asks to wait for too long is a refusal.
     """
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(ATTEMPTS):
         try:
             response = client.post(path, data=dict(form), files=list(files), headers=headers)
         except httpx.RequestError as err:
             raise ClientError(f"no answer from {client.base_url} ({type(err).__name__})") from err
-        if response.status_code not in _RETRIED or attempt == _ATTEMPTS - 1:
+        if response.status_code not in _RETRIED or attempt == ATTEMPTS - 1:
             break
-        time.sleep(min(_wait(response) * 1.5**attempt, _LONGEST_WAIT))
+        asked = retry_after(response)
+        sleep(max(asked, min(asked * 1.5**attempt, _LONGEST_GROWN)))
     if not response.is_success:
         raise ClientError(reason(response))
     return response
 
 
-def _wait(response: httpx.Response) -> float:
-    """Return the seconds that an answer asks to wait; a second where a proxy asks otherwise, by a date."""
+def retry_after(response: httpx.Response) -> float:
+    """Return the seconds that an answer asks to wait; a second where a proxy asks otherwise, by a date.
+
+    Raises:
+        ClientError: They are more than anybody waits in front of a command.
+    """
     given = response.headers.get("Retry-After", "")
-    return float(given) if given.isdecimal() else 1.0
+    seconds = float(given) if given.isdecimal() else 1.0
+    if seconds > _LONGEST_WAIT:
+        raise ClientError(reason(response))
+    return seconds
 
 
 def reason(response: httpx.Response) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from orchestrator.client import ClientError, open_client, read_image, request_report
+from orchestrator.client import ClientError, open_client, read_image, request_report, send
 
 
 def client(answer: Callable[[httpx.Request], httpx.Response]) -> httpx.Client:
@@ -49,6 +49,35 @@ def test_a_proxy_that_asks_to_wait_until_a_date_is_asked_again() -> None:
     ]
     with client(lambda _: answers.pop(0)) as http:
         assert request_report(http, b"image", {}) == {"findings": []}
+
+
+def test_nothing_is_asked_again_before_the_time_that_was_told() -> None:
+    waits: list[float] = []
+    problem = httpx.Response(429, headers={"Retry-After": "58"}, json={"detail": "too often"})
+    with client(lambda _: problem) as http, pytest.raises(ClientError, match="429: too often"):
+        send(http, "/path", {}, [], sleep=waits.append)
+    assert waits == [58.0] * 5
+
+
+def test_waits_grow_while_a_service_stays_busy() -> None:
+    waits: list[float] = []
+    problem = httpx.Response(503, headers={"Retry-After": "8"})
+    with client(lambda _: problem) as http, pytest.raises(ClientError):
+        send(http, "/path", {}, [], sleep=waits.append)
+    assert waits == [8.0, 12.0, 18.0, 27.0, 30.0]
+
+
+def test_who_is_told_to_come_back_tomorrow_is_given_the_reason_at_once() -> None:
+    requests: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        problem = {"detail": "go on in 86400 seconds"}
+        return httpx.Response(429, headers={"Retry-After": "86400"}, json=problem)
+
+    with client(answer) as http, pytest.raises(ClientError, match="429: go on in 86400 seconds"):
+        request_report(http, b"image", {})
+    assert len(requests) == 1
 
 
 def test_an_answer_that_can_not_be_decoded_is_none() -> None:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import click
 import httpx
 
-from orchestrator.settings import client_key
+from orchestrator.settings import SettingsError, client_key
 
 _PATH: Final = "/densenet_predict"
 ATTEMPTS: Final = 6
@@ -25,10 +26,30 @@ class ClientError(Exception):
 
 
 def open_client(server: str, timeout: float) -> httpx.Client:
-    """Return a client of a service that shows the key in CXR_API_KEY, if there is one."""
-    key = client_key()
+    """Return a client of a service that shows the key in CXR_API_KEY, if there is one.
+
+    Raises:
+        click.ClickException: The address or the key can't be used.
+    """
+    if not _is_address(server):
+        raise click.BadParameter(
+            f"expected an address such as http://127.0.0.1:5000, got {server!r}",
+            param_hint="'--server'",
+        )
+    try:
+        key = client_key()
+    except SettingsError as err:
+        raise click.ClickException(str(err)) from err
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     return httpx.Client(base_url=server, timeout=timeout, headers=headers)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        return False
+    return url.scheme in ("http", "https") and bool(url.host)
 
 
 def read_image(path: Path) -> bytes:

@@ -23,8 +23,18 @@ class SettingsError(ValueError):
 
 
 def client_key() -> str:
-    """Return the API key that commands send: CXR_API_KEY, as arguments are seen by whoever lists processes."""
-    return os.environ.get("CXR_API_KEY", "")
+    """Return the API key that commands send: CXR_API_KEY, as arguments are seen by whoever lists processes.
+
+    Raises:
+        SettingsError: No header can carry it.
+    """
+    key = os.environ.get("CXR_API_KEY", "")
+    if not re.fullmatch("[!-~]*", key):
+        raise SettingsError(
+            "CXR_API_KEY: expected a key as `cxr key` prints it, got one with spaces, line breaks or characters"
+            " beyond ASCII; correct it or unset it"
+        )
+    return key
 
 
 def _integer(low: int, high: int) -> Callable[[str], int]:

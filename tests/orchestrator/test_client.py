@@ -4,6 +4,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import httpx
 import pytest
 
@@ -129,3 +130,20 @@ def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("CXR_API_KEY")
     with open_client("http://service", 1) as http:
         assert "authorization" not in http.headers
+
+
+@pytest.mark.parametrize("key", ["ключ", "cxr_1\n", "cxr 1", "cxr_\udcff"])
+def test_a_key_that_no_header_can_carry_is_refused_and_not_repeated(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXR_API_KEY", key)
+    with pytest.raises(click.ClickException, match=r"^CXR_API_KEY: expected ") as caught:
+        open_client("http://service", 1)
+    assert key.strip() not in caught.value.message
+
+
+@pytest.mark.parametrize("server", ["", "localhost:5000", "ftp://service", "http://", "http://a:b"])
+def test_a_server_that_is_no_address_is_a_mistake_of_usage(server: str) -> None:
+    with pytest.raises(click.UsageError, match="expected an address such as http://") as caught:
+        open_client(server, 1)
+    assert caught.value.exit_code == 2

@@ -178,6 +178,20 @@ def test_a_time_that_nothing_can_wait_for_is_refused(
     assert "'--timeout': expected more than 0" in run.output
 
 
+@pytest.mark.parametrize("command", ["predict", "evaluate", "calibrate"])
+def test_a_server_that_is_no_address_is_refused_once(command: str, tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"x")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image,labels\na.png,Mass\nb.png,Mass\n")
+    more = [] if command == "predict" else ["--labels", str(labels)]
+    where = ["--server", "localhost:5000", "--output", str(tmp_path / "out")]
+    run = CliRunner().invoke(main, [command, str(tmp_path), *where, *more])
+    assert run.exit_code == 2
+    assert run.output.count("localhost:5000") == 1
+    assert "'--server': expected an address such as http://127.0.0.1:5000" in run.output
+
+
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"x")
     run = CliRunner().invoke(

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import httpx
 
-from orchestrator.client import ClientError, read_image, reason, send
+from orchestrator.client import ATTEMPTS, ClientError, read_image, reason, retry_after, send
 
 _PATH: Final = "/async/batch"
 _MOST_FILES: Final = 100
@@ -47,7 +47,8 @@ def _request_batch(
     except ClientError as err:
         yield from ((place, err) for place in places)
         return
-    yield from ((places[index], content) for index, content in _follow(client, batch))
+    for index, content in _follow(client, batch, len(places)):
+        yield places[index], content
 
 
 def _portions(images: Sequence[Path]) -> Iterator[list[int]]:
@@ -78,21 +79,25 @@ def _submit(client: httpx.Client, contents: Sequence[bytes], form: Mapping[str, 
     files = [("file", ("image", content)) for content in contents]
     # An answer that was lost is asked for again, and not the work.
     once = {"Idempotency-Key": str(uuid.uuid4())}
-    location: str = send(client, _PATH, form, files, once).json()["status_url"]
-    return location
+    return str(_member(send(client, _PATH, form, files, once), "status_url"))
 
 
-def _follow(client: httpx.Client, location: str) -> Iterator[tuple[int, bytes | ClientError]]:
-    """Yield the index of each task of a batch with its result, as they are done."""
-    open_: set[int] | None = None
-    while open_ is None or open_:
-        tasks = _patiently(client, location).json()["tasks"]
-        open_ = set(range(len(tasks))) if open_ is None else open_
-        for index in sorted(open_):
+def _follow(
+    client: httpx.Client, location: str, count: int
+) -> Iterator[tuple[int, bytes | ClientError]]:
+    """Yield the index of each task of a batch with its result, or with why there is none, as they are done."""
+    left = set(range(count))
+    while left:
+        try:
+            tasks = _member(_patiently(client, location), "tasks")
+        except ClientError as err:
+            yield from ((index, err) for index in sorted(left))
+            return
+        for index in sorted(left):
             if tasks[index]["status"] not in ("PENDING", "STARTED", "RETRY"):
-                open_.discard(index)
+                left.discard(index)
                 yield index, _result(client, tasks[index])
-        if open_:
+        if left:
             time.sleep(_LOOK_SECONDS)
 
 
@@ -106,19 +111,52 @@ def _result(client: httpx.Client, task: Mapping[str, Any]) -> bytes | ClientErro
 
 
 def _patiently(client: httpx.Client, path: str) -> httpx.Response:
-    """Fetch a path, though the service may be away for a while."""
+    """Fetch a path, though the service may be away for a while, or asked too often.
+
+    Raises:
+        ClientError: It stays so, or refuses.
+    """
+    response = _answer(client, path)
+    for _ in range(ATTEMPTS - 1):
+        if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
+            break
+        time.sleep(retry_after(response))
+        response = _answer(client, path)
+    if response.status_code != httpx.codes.OK:
+        raise ClientError(reason(response))
+    return response
+
+
+def _answer(client: httpx.Client, path: str) -> httpx.Response:
+    """Ask for a path until the service is there to answer.
+
+    Raises:
+        ClientError: It is away for too long.
+    """
     until = time.monotonic() + _MOST_SILENCE
     while True:
         try:
             response = client.get(path)
-        except httpx.TransportError as err:
+        except httpx.RequestError as err:
             why = f"no answer from {client.base_url} ({type(err).__name__})"
         else:
-            if response.status_code == httpx.codes.OK:
+            if not response.is_server_error:
                 return response
             why = reason(response)
-            if not response.is_server_error:
-                raise ClientError(why)
         if time.monotonic() > until:
             raise ClientError(why)
         time.sleep(_LOOK_SECONDS)
+
+
+def _member(response: httpx.Response, name: str) -> Any:
+    """Return what an answer in JSON holds by a name.
+
+    Raises:
+        ClientError: It is another kind of answer.
+    """
+    try:
+        return response.json()[name]
+    except (ValueError, KeyError, TypeError) as err:
+        raise ClientError(
+            f"expected an answer with {name}, got another; is this the service?"
+        ) from err

@@ -1,8 +1,10 @@
 """Batches of images, against a stand-in of the service."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pytest
 
 from orchestrator.batch_client import request_archives
 from orchestrator.client import ClientError
@@ -35,3 +37,73 @@ def test_nothing_is_sent_of_files_that_all_cannot_be_read(tmp_path: Path) -> Non
     with httpx.Client(base_url="http://service", transport=httpx.MockTransport(refuse)) as client:
         found = list(request_archives(client, [tmp_path / "gone.png"], {}))
     assert [place for place, _ in found] == [0]
+
+
+def four_images(folder: Path) -> list[Path]:
+    images = [folder / f"{number}.png" for number in range(4)]
+    for image in images:
+        image.write_bytes(b"image")
+    return images
+
+
+def batch_of_four(
+    refusal: httpx.Response, is_refused: Callable[[int], bool]
+) -> Callable[[httpx.Request], httpx.Response]:
+    """Return what accepts a batch, of which one more task is done at each look, and refuses some of the reads."""
+    reads: list[str] = []
+
+    def read(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/async/batch":
+            return httpx.Response(202, json={"status_url": "/batches/1"})
+        reads.append(request.url.path)
+        if is_refused(len(reads)):
+            return refusal
+        if request.url.path == "/batches/1":
+            done = reads.count("/batches/1")
+            states = ["SUCCESS" if index < done else "PENDING" for index in range(4)]
+            tasks = [{"task_id": str(index), "status": each} for index, each in enumerate(states)]
+            return httpx.Response(200, json={"tasks": tasks})
+        return httpx.Response(200, content=request.url.path.encode())
+
+    return read
+
+
+def test_a_service_that_is_asked_too_often_is_asked_again_when_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("orchestrator.batch_client.time.sleep", waits.append)
+    refusal = httpx.Response(429, headers={"Retry-After": "13"}, json={"detail": "too often"})
+    transport = httpx.MockTransport(batch_of_four(refusal, lambda read: read % 3 > 0))
+    with httpx.Client(base_url="http://service", transport=transport) as client:
+        found = dict(request_archives(client, four_images(tmp_path), {}))
+    assert found == {index: f"/tasks/{index}/result".encode() for index in range(4)}
+    assert waits.count(13.0) >= 8
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        httpx.Response(403, json={"detail": "no scope"}),
+        httpx.Response(429, headers={"Retry-After": "0"}, json={"detail": "no scope"}),
+        httpx.Response(429, headers={"Retry-After": "86400"}, json={"detail": "no scope"}),
+        httpx.Response(200, content=b"<html>no scope"),
+    ],
+)
+def test_images_whose_state_is_not_told_any_more_get_the_reason(
+    refusal: httpx.Response, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.batch_client.time.sleep", lambda _: None)
+    transport = httpx.MockTransport(batch_of_four(refusal, lambda read: read > 2))
+    with httpx.Client(base_url="http://service", transport=transport) as client:
+        found = dict(request_archives(client, four_images(tmp_path), {}))
+    assert found[0] == b"/tasks/0/result"
+    assert [type(found[index]) for index in (1, 2, 3)] == [ClientError] * 3
+    assert "no scope" in str(found[1]) or "is this the service" in str(found[1])
+
+
+def test_an_answer_that_is_no_batch_is_none(tmp_path: Path) -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=b"<html>"))
+    with httpx.Client(base_url="http://service", transport=transport) as client:
+        found = dict(request_archives(client, four_images(tmp_path), {}))
+    assert ["is this the service" in str(found[index]) for index in range(4)] == [True] * 4

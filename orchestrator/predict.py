@@ -3,11 +3,14 @@
 import csv
 import io
 import zipfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from threading import Event
+from typing import Any, Final, TypeAlias
 
 import click
 import httpx
@@ -18,6 +21,8 @@ from orchestrator.output import make_folder
 from orchestrator.waiting import timeout_option
 
 SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+# Each holds a result in memory until it is written; beyond those being sent, so that sending doesn't wait for the disk.
+_PENDING_PER_JOB: Final = 2
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,9 @@ class Item:
 
     path: Path
     target: Path
+
+
+_Answers: TypeAlias = Generator[tuple[Item, bytes | ClientError], None, None]
 
 
 @click.command()
@@ -71,16 +79,16 @@ def predict(
     form = {name: str(value) for name, value in fields.items()} | {"format": file_format}
     rows: list[tuple[Item, dict[str, Any]]] = []
     failures: list[tuple[Item, str]] = []
-    with open_client(server, timeout) as client:
-        answers = _queued(client, items, form) if queued else _at_once(client, items, form, jobs)
-        with click.progressbar(length=len(items), label="Analysing") as bar:
-            for item, content in answers:
-                bar.update(1)
-                try:
-                    rows.append((item, _unpack(content, output / item.target)))
-                except ClientError as err:
-                    failures.append((item, str(err)))
-    _write_table(output, rows)
+    with (
+        open_client(server, timeout) as client,
+        closing(
+            _queued(client, items, form) if queued else _at_once(client, items, form, jobs)
+        ) as answers,
+    ):
+        try:
+            _receive(answers, len(items), output, rows, failures)
+        finally:  # what is done when somebody interrupts it is of use as well
+            _write_table(output, rows)
     for item, reason in failures:
         click.echo(f"{item.path}: {reason}", err=True)
     click.echo(f"{len(rows)} of {len(items)} images analysed; results in {output}")
@@ -119,27 +127,68 @@ def _below(path: Path) -> Iterator[Item]:
 
 def _at_once(
     client: httpx.Client, items: Sequence[Item], form: dict[str, str], jobs: int
-) -> Iterator[tuple[Item, bytes | ClientError]]:
-    """Yield the answer to each image, several being sent at once."""
+) -> _Answers:
+    """Yield the answer to each image, several being sent at once; to close it is to send no more."""
+    stopped = Event()
+
+    def sleep(seconds: float) -> None:
+        if stopped.wait(seconds):
+            raise ClientError("interrupted")
 
     def ask(item: Item) -> bytes | ClientError:
         try:
-            return request_archive(client, read_image(item.path), form)
+            return request_archive(client, read_image(item.path), form, sleep)
         except ClientError as err:
             return err
 
     with ThreadPoolExecutor(jobs) as pool:
-        pending = {pool.submit(ask, item): item for item in items}
-        for done in as_completed(pending):
-            yield pending[done], done.result()
+        try:
+            yield from _as_done(pool, ask, items, jobs * _PENDING_PER_JOB)
+        finally:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
 
 
-def _queued(
-    client: httpx.Client, items: Sequence[Item], form: dict[str, str]
-) -> Iterator[tuple[Item, bytes | ClientError]]:
+def _as_done(
+    pool: ThreadPoolExecutor,
+    ask: Callable[[Item], bytes | ClientError],
+    items: Sequence[Item],
+    most: int,
+) -> _Answers:
+    """Yield the answer to each image as it comes, with so many at most asked for or kept."""
+    left = iter(items)
+    pending: dict[Future[bytes | ClientError], Item] = {}
+    while True:
+        for item in islice(left, most - len(pending)):
+            pending[pool.submit(ask, item)] = item
+        if not pending:
+            return
+        done, _ = wait(pending, return_when=FIRST_COMPLETED)
+        future = done.pop()
+        yield pending.pop(future), future.result()
+
+
+def _queued(client: httpx.Client, items: Sequence[Item], form: dict[str, str]) -> _Answers:
     """Yield the result of each image's task."""
     for place, content in request_archives(client, [item.path for item in items], form):
         yield items[place], content
+
+
+def _receive(
+    answers: _Answers,
+    count: int,
+    output: Path,
+    rows: list[tuple[Item, dict[str, Any]]],
+    failures: list[tuple[Item, str]],
+) -> None:
+    """Unpack the results as they come, behind a progress bar, and add each image to the rows or the failures."""
+    with click.progressbar(length=count, label="Analysing") as bar:
+        for item, content in answers:
+            bar.update(1)
+            try:
+                rows.append((item, _unpack(content, output / item.target)))
+            except ClientError as err:
+                failures.append((item, str(err)))
 
 
 def _unpack(content: bytes | ClientError, folder: Path) -> dict[str, Any]:

@@ -3,7 +3,13 @@
 import csv
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
+import time
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +25,13 @@ from orchestrator.predict import collect
 PREDICTIONS = [{"label": "Mass", "probability": 0.9}, {"label": "No Finding", "probability": 0.1}]
 
 
-def archive() -> bytes:
+def archive(picture: bytes = b"picture") -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as opened:
         opened.writestr(
             "report.json", json.dumps({"predictions": PREDICTIONS, "findings": ["Mass"]})
         )
-        opened.writestr("01_Mass.jpg", b"picture")
+        opened.writestr("01_Mass.jpg", picture)
     return buffer.getvalue()
 
 
@@ -35,7 +41,10 @@ class Service(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.bodies: list[bytes] = []
+        self.result = archive()
+        self.seconds = 0.0
         self.refusals = 1
+        self.retry_after = "0"
         self.vanishes: Path | None = None
 
 
@@ -49,11 +58,12 @@ class Handler(BaseHTTPRequestHandler):
             self.server.vanishes.unlink(missing_ok=True)
         if self.server.refusals:
             self.server.refusals -= 1
-            self.answer(503, b"{}", {"Retry-After": "0"})
+            self.answer(503, b"{}", {"Retry-After": self.server.retry_after})
         elif b"BROKEN" in body:
             self.answer(400, b'{"detail": "expected an image"}', {})
         else:
-            self.answer(200, b"<html>" if b"STRANGE" in body else archive(), {})
+            time.sleep(self.server.seconds)
+            self.answer(200, b"<html>" if b"STRANGE" in body else self.server.result, {})
 
     def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
@@ -148,6 +158,55 @@ def test_a_result_that_can_not_be_written_does_not_stop_the_others(tmp_path: Pat
     assert "c.png: expected a ZIP with a report" in run.output
     assert "1 of 3 images analysed" in run.output
     assert (output / "predictions.csv").exists()
+
+
+def some_images(folder: Path, number: int) -> Path:
+    folder.mkdir()
+    for index in range(number):
+        (folder / f"{index}.png").write_bytes(b"good")
+    return folder
+
+
+@pytest.mark.parametrize("refusals", [0, 100])
+def test_who_interrupts_it_keeps_what_is_done_and_sends_no_more(
+    refusals: int, tmp_path: Path
+) -> None:
+    images, output = some_images(tmp_path / "night", 60), tmp_path / "results"
+    with running() as service:
+        service.refusals, service.retry_after, service.seconds = refusals, "30", 0.2
+        where = ["--server", f"http://127.0.0.1:{service.server_port}", "--output", str(output)]
+        command = [sys.executable, "-m", "orchestrator", "predict", str(images), *where]
+        with subprocess.Popen([*command, "--jobs", "2"], stderr=subprocess.PIPE) as process:
+            try:
+                while len(service.bodies) < (2 if refusals else 10):
+                    time.sleep(0.01)
+                process.send_signal(signal.SIGINT)
+                _, errors = process.communicate(timeout=20)
+            finally:
+                process.kill()
+        sent = len(service.bodies)
+    assert process.returncode == 1
+    assert b"Aborted!" in errors
+    assert sent < 20
+    if not refusals:
+        table = (output / "predictions.csv").read_text().splitlines()[1:]
+        assert len(table) == len(list(output.glob("*/report.json"))) >= 5
+
+
+def test_results_do_not_gather_in_memory(tmp_path: Path) -> None:
+    images = some_images(tmp_path / "night", 60)
+    with running() as service:
+        service.result = archive(os.urandom(1_000_000))
+        where = ["--server", f"http://127.0.0.1:{service.server_port}"]
+        arguments = ["predict", str(images), *where, "--output", str(tmp_path / "out")]
+        tracemalloc.start()
+        try:
+            run = CliRunner().invoke(main, [*arguments, "--jobs", "2"])
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert run.exit_code == 0, run.output
+    assert most < 25_000_000
 
 
 def test_nothing_is_sent_where_no_result_can_be_written(tmp_path: Path) -> None:

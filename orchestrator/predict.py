@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 import zipfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -182,7 +183,7 @@ def _receive(
     failures: list[tuple[Item, str]],
 ) -> None:
     """Unpack the results as they come, behind a progress bar, and add each image to the rows or the failures."""
-    with click.progressbar(length=count, label="Analysing") as bar:
+    with click.progressbar(length=count, label="Analysing", file=sys.stderr) as bar:
         for item, content in answers:
             bar.update(1)
             try:

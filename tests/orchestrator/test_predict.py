@@ -209,6 +209,16 @@ def test_results_do_not_gather_in_memory(tmp_path: Path) -> None:
     assert most < 25_000_000
 
 
+def test_progress_is_not_part_of_what_is_printed(tmp_path: Path) -> None:
+    images = some_images(tmp_path / "night", 1)
+    with running() as service:
+        where = ["--server", f"http://127.0.0.1:{service.server_port}"]
+        arguments = ["predict", str(images), *where, "--output", str(tmp_path / "out")]
+        run = CliRunner().invoke(main, arguments)
+    assert "Analysing" in run.stderr
+    assert run.stdout == f"1 of 1 images analysed; results in {tmp_path / 'out'}\n"
+
+
 def test_nothing_is_sent_where_no_result_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"good")
     with running() as service:

@@ -22,6 +22,8 @@ from orchestrator.output import make_folder
 from orchestrator.waiting import timeout_option
 
 SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
+_TABLE: Final = "predictions.csv"
+_NO_FOLDER: Final = frozenset({"", ".", "..", _TABLE})  # "...png" is called ".." without its suffix
 # Each holds a result in memory until it is written; beyond those being sent, so that sending doesn't wait for the disk.
 _PENDING_PER_JOB: Final = 2
 
@@ -91,8 +93,9 @@ def predict(
         finally:  # what is done when somebody interrupts it is of use as well
             _write_table(output, rows)
     for item, reason in failures:
-        click.echo(f"{item.path}: {reason}", err=True)
-    click.echo(f"{len(rows)} of {len(items)} images analysed; results in {output}")
+        click.echo(f"{click.format_filename(item.path)}: {reason}", err=True)
+    where = click.format_filename(output)
+    click.echo(f"{len(rows)} of {len(items)} images analysed; results in {where}")
     if failures:
         raise click.exceptions.Exit(1)
 
@@ -119,11 +122,17 @@ def collect(paths: Sequence[Path]) -> list[Item]:
 
 def _below(path: Path) -> Iterator[Item]:
     if path.is_file():
-        yield Item(path, Path(path.stem))
+        yield Item(path, _target(Path(path.name)))
         return
     for found in sorted(path.rglob("*")):
         if found.is_file() and found.suffix.lower() in SUFFIXES:
-            yield Item(found, found.relative_to(path).with_suffix(""))
+            yield Item(found, _target(found.relative_to(path)))
+
+
+def _target(image: Path) -> Path:
+    """Return where the result of an image goes, which is below the output and not where the table is."""
+    names = (*image.parent.parts, image.stem)
+    return Path(*("image" if name.lower() in _NO_FOLDER else name for name in names))
 
 
 def _at_once(
@@ -215,7 +224,10 @@ def _write_table(output: Path, rows: Sequence[tuple[Item, dict[str, Any]]]) -> N
     if not rows:
         return
     labels = [prediction["label"] for prediction in rows[0][1]["predictions"]]
-    with (output / "predictions.csv").open("w", newline="") as file:
+    # names that are no UTF-8 are written as they are
+    with (output / _TABLE).open(
+        "w", newline="", encoding="utf-8", errors="surrogateescape"
+    ) as file:
         table = csv.writer(file)
         table.writerow(["image", "findings", *labels])
         for item, report in sorted(rows, key=lambda row: row[0].target):

@@ -278,6 +278,36 @@ def test_files_of_one_name_get_folders_of_their_own(tmp_path: Path) -> None:
     assert targets == ["a", "a_2", "b", "a_3"]
 
 
+@pytest.mark.parametrize("name", ["..png", "...png", "predictions.csv.png", "Predictions.CSV.jpg"])
+def test_no_name_leads_out_of_the_output_or_to_the_table(name: str, tmp_path: Path) -> None:
+    ward = tmp_path / "predictions.csv"
+    ward.mkdir()
+    for image in (tmp_path / name, tmp_path / "image.png", ward / name):
+        image.write_bytes(b"good")
+    named = [item.target.as_posix() for item in collect([tmp_path / name])]
+    assert named == ["image"]
+    found = {item.path: item.target.as_posix() for item in collect([tmp_path])}
+    assert found[ward / name] == "image/image"
+    assert {found[tmp_path / name], found[tmp_path / "image.png"]} == {"image", "image_2"}
+
+
+def test_names_that_are_no_utf_8_are_written_as_they_are(tmp_path: Path) -> None:
+    for name in (b"\xffgood.png", b"\xffbad.png"):
+        image = tmp_path / os.fsdecode(name)
+        image.write_bytes(b"BROKEN" if b"bad" in name else b"good")
+    output = tmp_path / os.fsdecode(b"\xfe")
+    with running() as service:
+        where = ["--server", f"http://127.0.0.1:{service.server_port}"]
+        command = [sys.executable, "-m", "orchestrator", "predict", str(tmp_path), *where]
+        run = subprocess.run(
+            [*command, "--output", str(output)], capture_output=True, text=True, check=False
+        )
+    assert "\ufffdbad.png: status 400: expected an image" in run.stderr
+    assert "1 of 2 images analysed" in run.stdout
+    assert run.returncode == 1
+    assert (output / "predictions.csv").read_bytes().splitlines()[1] == b"\xffgood,Mass,0.9,0.1"
+
+
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     run = CliRunner().invoke(main, ["predict", str(tmp_path), "--output", str(tmp_path / "out")])
     assert run.exit_code == 1

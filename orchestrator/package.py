@@ -14,6 +14,7 @@ from orchestrator.answers import PackedPicture, PackedReportAnswer
 from orchestrator.study import Analysis, Overlay
 
 REPORT_NAME: Final = "report.json"
+PICTURE_NAME: Final = re.compile(r"\d{2,}_[A-Za-z0-9_]+\.(jpg|png|webp)")
 _DATE: Final = (1980, 1, 1, 0, 0, 0)  # the earliest a ZIP can say
 
 

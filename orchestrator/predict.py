@@ -1,9 +1,7 @@
 """Send radiographs to a running service and write what comes back: ``cxr predict``."""
 
 import csv
-import io
 import sys
-import zipfile
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
@@ -17,8 +15,9 @@ import click
 import httpx
 
 from orchestrator.batch_client import request_archives
-from orchestrator.client import ClientError, open_client, read_image, read_report, request_archive
+from orchestrator.client import ClientError, open_client, read_image, request_archive
 from orchestrator.output import make_folder
+from orchestrator.unpack import unpack
 from orchestrator.waiting import timeout_option
 
 SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
@@ -196,38 +195,33 @@ def _receive(
         for item, content in answers:
             bar.update(1)
             try:
-                rows.append((item, _unpack(content, output / item.target)))
+                if isinstance(content, ClientError):
+                    raise content
+                rows.append((item, unpack(content, output / item.target)))
             except ClientError as err:
                 failures.append((item, str(err)))
 
 
-def _unpack(content: bytes | ClientError, folder: Path) -> dict[str, Any]:
-    """Unpack a result and return its report.
+def _write_table(output: Path, rows: Sequence[tuple[Item, dict[str, Any]]]) -> None:
+    """Write one line per image: its result folder, the findings, and every probability.
 
     Raises:
-        ClientError: There is no result, or it can't be written.
+        click.ClickException: It can't be written.
     """
-    if isinstance(content, ClientError):
-        raise content
-    report = read_report(content)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            archive.extractall(folder)
-    except OSError as err:
-        raise ClientError(f"expected to write the result, got: {err.strerror}") from err
-    return report
-
-
-def _write_table(output: Path, rows: Sequence[tuple[Item, dict[str, Any]]]) -> None:
-    """Write one line per image: its result folder, the findings, and every probability."""
     if not rows:
         return
+    try:
+        _write_lines(output / _TABLE, rows)
+    except OSError as err:
+        raise click.ClickException(
+            f"expected to write {_TABLE}, got: {err.strerror}; the results are in their folders"
+        ) from err
+
+
+def _write_lines(path: Path, rows: Sequence[tuple[Item, dict[str, Any]]]) -> None:
     labels = [prediction["label"] for prediction in rows[0][1]["predictions"]]
     # names that are no UTF-8 are written as they are
-    with (output / _TABLE).open(
-        "w", newline="", encoding="utf-8", errors="surrogateescape"
-    ) as file:
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         table = csv.writer(file)
         table.writerow(["image", "findings", *labels])
         for item, report in sorted(rows, key=lambda row: row[0].target):

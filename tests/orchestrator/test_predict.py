@@ -209,6 +209,17 @@ def test_results_do_not_gather_in_memory(tmp_path: Path) -> None:
     assert most < 25_000_000
 
 
+def test_a_table_that_can_not_be_written_is_told_of(tmp_path: Path) -> None:
+    images, output = some_images(tmp_path / "night", 1), tmp_path / "results"
+    (output / "predictions.csv").mkdir(parents=True)
+    with running() as service:
+        where = ["--server", f"http://127.0.0.1:{service.server_port}", "--output", str(output)]
+        run = CliRunner().invoke(main, ["predict", str(images), *where])
+    assert run.exit_code == 1
+    assert "expected to write predictions.csv, got: Is a directory" in run.output
+    assert (output / "0" / "report.json").exists()
+
+
 def test_progress_is_not_part_of_what_is_printed(tmp_path: Path) -> None:
     images = some_images(tmp_path / "night", 1)
     with running() as service:

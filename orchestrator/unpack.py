@@ -1,0 +1,38 @@
+"""Write a result into its folder, in the place of an earlier one."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from orchestrator.client import ClientError, read_report
+from orchestrator.package import PICTURE_NAME, REPORT_NAME
+
+
+def unpack(content: bytes, folder: Path) -> dict[str, Any]:
+    """Unpack a ZIP, remove the pictures that an earlier one left in the folder, and return the report.
+
+    Raises:
+        ClientError: It is no result, or it can't be written.
+    """
+    report = read_report(content)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in _earlier_pictures(folder):
+            (folder / name).unlink(missing_ok=True)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            archive.extractall(folder)
+    except OSError as err:
+        raise ClientError(f"expected to write the result, got: {err.strerror}") from err
+    return report
+
+
+def _earlier_pictures(folder: Path) -> list[str]:
+    """Return the names of the pictures that the report in a folder tells of, if they are named as this project does."""
+    try:
+        report = json.loads((folder / REPORT_NAME).read_bytes())
+        names = [str(picture["file"]) for picture in report["overlays"]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return []
+    return [name for name in names if PICTURE_NAME.fullmatch(name)]

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from gradcam.placement import place
 from orchestrator.deep_colour import deep_colour
@@ -26,6 +26,7 @@ from orchestrator.errors import (
     UnsupportedFormatError,
 )
 from orchestrator.png import MOST_CHUNKS, are_data_intact, decode_plain, has_too_many_chunks
+from orchestrator.tiff import is_inverted, is_unsigned, refuse_misread
 from serving.contract import ModelCard
 
 ACCEPTED_FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
@@ -67,11 +68,9 @@ _DECODER_ERRORS: Final = (
     zlib.error,
 )
 
-_WHITE_IS_ZERO: Final = 0  # TIFF 6.0, PhotometricInterpretation
 # Within these, float32 scales any range without overflow.
 _LEAST_SPAN: Final = 1e-30
 _MOST_SPAN: Final = 1e30
-_UNSIGNED: Final = (1,)  # TIFF 6.0, SampleFormat
 
 
 @dataclass(frozen=True)
@@ -119,6 +118,7 @@ def decode(upload: bytes, *, max_pixels: int) -> Radiograph:
             raise MultipleFramesError(
                 "expected one image, got a file of several frames or pages; send each on its own"
             )
+        refuse_misread(image)
         if image.format == "JPEG":
             image.draft("L", image.size)  # decodes luma only; without effect on CMYK
         if (plain := _plain(image, upload)) is not None:
@@ -206,24 +206,6 @@ def _damaged(file_format: str | None) -> NotAnImageError:
     )
 
 
-def _is_inverted(file: Image.Image) -> bool:
-    """Tell whether Pillow left a white-is-zero TIFF as it is; it inverts 1- and 8-bit ones only."""
-    return (
-        isinstance(file, TiffImagePlugin.TiffImageFile)
-        and file.mode not in ("1", "L")
-        and file.tag_v2.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == _WHITE_IS_ZERO
-    )
-
-
-def _is_unsigned(file: Image.Image) -> bool:
-    """Tell whether 32-bit samples are unsigned ones, which Pillow takes for signed ones."""
-    return (
-        isinstance(file, TiffImagePlugin.TiffImageFile)
-        and file.mode == "I"
-        and file.tag_v2.get(TiffImagePlugin.SAMPLEFORMAT, _UNSIGNED) == _UNSIGNED
-    )
-
-
 def _to_gray(image: Image.Image, file: Image.Image) -> Image.Image:
     """Return an ``L`` image without metadata, whatever the mode.
 
@@ -233,9 +215,9 @@ def _to_gray(image: Image.Image, file: Image.Image) -> Image.Image:
     """
     if image.mode.startswith("I") or image.mode == "F":
         samples = np.asarray(image)
-        if _is_unsigned(file):
+        if is_unsigned(file):
             samples = samples.view(np.uint32)
-        return _scale_by_range(samples, inverted=_is_inverted(file))
+        return _scale_by_range(samples, inverted=is_inverted(file))
     if image.mode == "LAB":
         raise UnsupportedFormatError(
             "expected gray or RGB, got colours of CIELAB; save the image as PNG and send that"

@@ -10,12 +10,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from serving.contract import MODEL_NAME
 
 _T = TypeVar("_T")
+
+# Pillow's own bound, Image.MAX_IMAGE_PIXELS: it warns of each larger file, and of twice as many pixels it opens none.
+_MOST_PIXELS: Final = 89_478_485
 
 
 class SettingsError(ValueError):
@@ -237,7 +240,9 @@ class Settings:
         "Largest upload, in bytes: the body of a form, or the image that a JSON body encodes.",
     )
     max_pixels: int = _setting(
-        40_000_000, _integer(1024, 2**31), "Most pixels an image may have; checked before decoding."
+        40_000_000,
+        _integer(1024, _MOST_PIXELS),
+        "Most pixels an image may have, 89478485 at most; checked before decoding.",
     )
     request_threads: int = _setting(
         8, _integer(1, 256), "Analyses that the API works on at once, per process."

@@ -10,6 +10,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from orchestrator import errors
 from orchestrator.imaging import Radiograph, decode, model_input
+from orchestrator.settings import Settings
 from serving.contract import ModelCard
 from tests.support.images import (
     ORIENTATION,
@@ -331,6 +332,15 @@ def frames(file_format: str) -> bytes:
 def test_what_is_no_radiograph_is_refused(upload: bytes, error: type[Exception]) -> None:
     with pytest.raises(error):
         decode(upload, max_pixels=LIMIT)
+
+
+def test_every_bound_that_can_be_set_is_the_one_that_counts() -> None:
+    most = Settings.from_mapping({"MAX_PIXELS": str(Image.MAX_IMAGE_PIXELS)}).max_pixels
+    width = 9000
+    with pytest.raises(
+        errors.NotAnImageError, match="cut short"
+    ):  # let through, and without a warning
+        decode(png_header_claiming(width, most // width), max_pixels=most)
 
 
 def test_the_pages_of_a_tiff_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:

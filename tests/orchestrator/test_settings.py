@@ -35,6 +35,7 @@ def test_values_are_read_by_their_own_types() -> None:
         ("MODEL_SERVER", "localhost:0"),
         ("LOG_LEVEL", "loud"),
         ("MODEL_PREPROCESS", "imagenet"),
+        ("MAX_PIXELS", "89478486"),
     ],
 )
 def test_a_bad_value_is_refused_naming_the_variable(name: str, value: str) -> None:

@@ -73,8 +73,9 @@ def predict(
 ) -> None:
     """Analyse images and folders of images; write report and overlays of each under OUTPUT.
 
-    A folder is searched for image files at any depth. predictions.csv holds a line per image. The status
-    is 1 if any image got no result. A service that needs a key is shown the one in CXR_API_KEY.
+    A folder is searched for image files at any depth. predictions.csv holds a line per image. The pictures
+    of an earlier result of the same image are removed. The status is 1 if any image got no result. A
+    service that needs a key is shown the one in CXR_API_KEY.
     """
     items = collect(images)
     make_folder(output)

@@ -26,7 +26,7 @@ from orchestrator.errors import (
     UnsupportedFormatError,
 )
 from orchestrator.png import MOST_CHUNKS, are_data_intact, decode_plain, has_too_many_chunks
-from orchestrator.tiff import is_inverted, is_unsigned, refuse_misread
+from orchestrator.tiff import has_unknown_samples, is_inverted, is_unsigned, refuse_misread
 from serving.contract import ModelCard
 
 ACCEPTED_FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
@@ -166,10 +166,10 @@ def _open(upload: bytes, max_pixels: int) -> ImageFile.ImageFile:
                 raise UnsupportedFormatError(
                     f"expected {ACCEPTED_TEXT}, got {name}; convert it to PNG and send that"
                 ) from err
-        if upload[: len(_TIFF[0])] in _TIFF:
-            raise NotAnImageError(
-                "expected a TIFF of gray or RGB, 8 or 16 bits a sample, got one whose samples are of another kind,"
-                " or a damaged one; save the image as PNG and send that"
+        if upload[: len(_TIFF[0])] in _TIFF and has_unknown_samples(upload):
+            raise UnsupportedFormatError(
+                "expected a TIFF of gray or RGB, 8 or 16 bits a sample, got one whose samples are of another kind, or"
+                " lie otherwise; save the image as PNG and send that"
             ) from err
         raise NotAnImageError(
             f"expected {ACCEPTED_TEXT}, got bytes that are none of them, or a damaged file"
@@ -188,8 +188,8 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
         raise _too_many_pixels(f"{width} x {height}", max_pixels)
     if min(size) < MIN_SIDE or max(size) > MAX_ASPECT * min(size):
         raise ImplausibleSizeError(
-            f"expected a radiograph of at least {MIN_SIDE} pixels on each side and no longer than"
-            f" {MAX_ASPECT} times its width, got {width} x {height}"
+            f"expected a radiograph of at least {MIN_SIDE} pixels on each side, the longer at most {MAX_ASPECT} times"
+            f" the shorter, got {width} x {height}"
         )
 
 

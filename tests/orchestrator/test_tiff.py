@@ -10,13 +10,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from orchestrator.errors import UnsupportedFormatError
+from orchestrator.errors import NotAnImageError, UnsupportedFormatError
 from orchestrator.imaging import decode
 from tests.support.images import encoded, gradient
 
 LIMIT = 1_000_000
 BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 258, 259, 262, 266
-OFFSETS, PLANAR, SAMPLE_FORMAT = 273, 284, 339
+OFFSETS, PLANAR, EXTRA_SAMPLES, SAMPLE_FORMAT = 273, 284, 338, 339
 NO_TAGS: Final[Mapping[int, int]] = MappingProxyType({})
 RAMP = np.tile(np.arange(256), (40, 1))
 
@@ -75,6 +75,7 @@ DEEP = RAMP.astype(np.uint16) * 16  # a radiograph of 12 bits
         tiff(255 - BYTES, tags={PHOTOMETRIC: 0}),
         tiff(BYTES, tags={FILL_ORDER: 2}),
         tiff(RAMP.astype(np.float32), order=">", tags={SAMPLE_FORMAT: 3}),
+        tiff(BYTES, BYTES | 255, tags={COMPRESSION: 8, PHOTOMETRIC: 1, EXTRA_SAMPLES: 2}),
     ],
     ids=[
         "RGB",
@@ -84,6 +85,7 @@ DEEP = RAMP.astype(np.uint16) * 16  # a radiograph of 12 bits
         "white is zero",
         "bits reversed",
         "float",
+        "gray and alpha, Deflate",
     ],
 )
 def test_planes_that_would_be_misread_are_refused(upload: bytes) -> None:
@@ -117,6 +119,32 @@ def test_signed_samples_of_eight_bits_are_refused_as_they_would_wrap_around() ->
 def test_signed_samples_of_sixteen_bits_are_read() -> None:
     signed = (RAMP * 16 - 2000).astype(np.int16)
     assert first_row(tiff(signed, tags={PLANAR: 1, SAMPLE_FORMAT: 2})) == list(range(256))
+
+
+@pytest.mark.parametrize(
+    ("samples", "kind"),
+    [(RAMP.astype(np.int16), 2), (RAMP.astype(np.int32), 2), (RAMP.astype(np.float32), 3)],
+    ids=["int16", "int32", "float32"],
+)
+def test_compressed_samples_in_big_endian_order_are_refused_if_they_would_be_turned_twice(
+    samples: NDArray[Any], kind: int
+) -> None:
+    tags = {PLANAR: 1, SAMPLE_FORMAT: kind, COMPRESSION: 8}
+    assert first_row(tiff(samples, tags=tags)) == list(range(256))
+    with pytest.raises(UnsupportedFormatError, match="begin with the highest byte; save the image"):
+        decode(tiff(samples, order=">", tags=tags), max_pixels=LIMIT)
+    unsigned = tiff(DEEP, order=">", tags={PLANAR: 1, COMPRESSION: 8})
+    assert first_row(unsigned) == list(range(256))
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_samples_that_pillow_has_no_mode_for_are_told_from_damage() -> None:
+    unknown = tiff(DEEP, order=">", tags={PLANAR: 1, PHOTOMETRIC: 0})
+    with pytest.raises(UnsupportedFormatError, match="got one whose samples are of another kind"):
+        decode(unknown, max_pixels=LIMIT)
+    for damaged in (unknown[:40], b"MM\0*" + bytes(40), b"II*\0"):
+        with pytest.raises(NotAnImageError):
+            decode(damaged, max_pixels=LIMIT)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])

@@ -6,7 +6,7 @@ The formats are those of ChestX-ray14's own files, under their column names or p
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -124,18 +124,28 @@ def _box(values: Sequence[Any], where: str) -> Box:
 
 def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
     """Yield line number and fields; spaces around names and values don't count."""
+    lines = _lines(path)
+    _, names = next(lines, (1, []))
+    for number, values in lines:
+        yield number, dict(zip(names, values, strict=False))
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the line where a row begins and its values, the header first; blank lines are left out."""
+    begin = 1
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            for number, row in enumerate(csv.DictReader(file), 2):
-                yield (
-                    number,
-                    {
-                        key.strip(): value.strip()
-                        for key, value in row.items()
-                        if isinstance(key, str) and isinstance(value, str)
-                    },
-                )
-    except (OSError, UnicodeDecodeError, csv.Error) as err:
+            # strict: a quote that is never closed would take all further rows for one value
+            reader = csv.reader(file, strict=True)
+            for values in reader:
+                if values:
+                    yield begin, [value.strip() for value in values]
+                begin = reader.line_num + 1
+    except csv.Error as err:
+        raise TruthError(
+            f"expected CSV in {path}, got something else from line {begin} on: {err}; mend the quotes there"
+        ) from err
+    except (OSError, UnicodeDecodeError) as err:
         raise TruthError(f"expected a CSV file in UTF-8, got {path}: {err}") from err
 
 

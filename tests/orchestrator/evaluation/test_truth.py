@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,30 @@ def test_a_labels_file_that_cannot_be_meant_is_refused(
 ) -> None:
     with pytest.raises(TruthError, match=reason):
         read_labels(written(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (read_labels, 'image,labels\na.png,Edema\n\nb.png,"Mass\nc.png,Nodule\n'),
+        (read_labels, 'image,labels\na.png,Edema\n\nb.png,"Mass\nc.png,"Nodule\n'),
+        (
+            read_boxes,
+            'image,label,x,y,width,height\na.png,Mass,1,2,3,4\n\nb.png,"Mass,1,2,3,4\nc.png,Mass,1,2,3,4\n',
+        ),
+    ],
+)
+def test_a_quote_that_is_not_closed_is_refused_where_its_row_begins(
+    read: Callable[[Path], object], text: str, tmp_path: Path
+) -> None:
+    with pytest.raises(TruthError, match=r"from line 4 on: .* mend the quotes") as caught:
+        read(written(tmp_path, text))
+    assert "Nodule" not in str(caught.value)
+
+
+def test_a_quoted_value_may_hold_commas_and_ends_of_lines(tmp_path: Path) -> None:
+    path = written(tmp_path, 'image,note,labels\n"a,1.png","two\nlines, ""quoted""",Mass\n')
+    assert read_labels(path) == {"a,1.png": {"Mass"}}
 
 
 def test_boxes_are_gathered_by_image_and_label(tmp_path: Path) -> None:

@@ -43,15 +43,12 @@ def read_labels(path: Path) -> dict[str, frozenset[str]]:
         TruthError: The file can't be read, lacks a column, or names an image twice.
     """
     found: dict[str, frozenset[str]] = {}
-    for number, row in _rows(path):
-        image = _field(row, _IMAGE, path)
+    for number, (image, labels) in _rows(path, _IMAGE, _LABELS):
         if image in found:
             raise TruthError(
                 f"expected each image once in {path}, got {image!r} again in line {number}"
             )
-        named = frozenset(
-            filter(None, (text.strip() for text in _field(row, _LABELS, path).split("|")))
-        )
+        named = frozenset(filter(None, (text.strip() for text in labels.split("|"))))
         if NO_FINDING in named and len(named) > 1:
             raise TruthError(
                 f"expected {NO_FINDING!r} alone or not at all, got {sorted(named)} in line {number} of {path}"
@@ -84,10 +81,8 @@ def read_boxes(path: Path) -> dict[str, dict[str, tuple[Box, ...]]]:
 
 
 def _csv_boxes(path: Path) -> Iterable[_Entry]:
-    for number, row in _rows(path):
-        values = [_field(row, names, path) for names in _BOX_COLUMNS]
-        place = f"line {number} of {path}"
-        yield _field(row, _IMAGE, path), _field(row, _LABEL, path), values, place
+    for number, (image, label, *values) in _rows(path, _IMAGE, _LABEL, *_BOX_COLUMNS):
+        yield image, label, values, f"line {number} of {path}"
 
 
 def _json_boxes(path: Path) -> Iterable[_Entry]:
@@ -122,16 +117,23 @@ def _box(values: Sequence[Any], where: str) -> Box:
     return box
 
 
-def _rows(path: Path) -> Iterable[tuple[int, dict[str, str]]]:
-    """Yield line number and fields; spaces around names and values don't count."""
+def _rows(path: Path, *columns: Sequence[str]) -> Iterable[tuple[int, list[str]]]:
+    """Yield the number of the line where a row begins, and its values in columns that have one of several names."""
     lines = _lines(path)
-    _, names = next(lines, (1, []))
+    _, header = next(lines, (1, []))
+    indices = [_index(header, names, path) for names in columns]
     for number, values in lines:
-        yield number, dict(zip(names, values, strict=False))
+        for index in indices:
+            if index >= len(values):
+                raise TruthError(
+                    f"expected a value in the column {header[index]!r}, got none in line {number} of {path}; "
+                    "put a comma before an empty value"
+                )
+        yield number, [values[index] for index in indices]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the line where a row begins and its values, the header first; blank lines are left out."""
+    """Yield the number of the line where a row begins and its values, stripped of spaces; blank lines are left out."""
     begin = 1
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -149,10 +151,8 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise TruthError(f"expected a CSV file in UTF-8, got {path}: {err}") from err
 
 
-def _field(row: Mapping[str, str], names: Sequence[str], path: Path) -> str:
+def _index(header: list[str], names: Sequence[str], path: Path) -> int:
     for name in names:
-        if name in row:
-            return row[name]
-    raise TruthError(
-        f"expected a column {' or '.join(map(repr, names))} in {path}, got {list(row)}"
-    )
+        if name in header:
+            return header.index(name)
+    raise TruthError(f"expected a column {' or '.join(map(repr, names))} in {path}, got {header}")

@@ -35,7 +35,11 @@ def test_the_data_sets_own_columns_are_read(tmp_path: Path) -> None:
         ("image,findings\na.png,Mass\n", "Finding Labels"),
         ("image,labels\n", "at least one image"),
         ("image,labels\na.png,Mass\na.png,Edema\n", "line 3"),
+        ("image,labels\n\na.png,Mass\n\na.png,Edema\n", "line 5"),
         ("image,labels\na.png,Mass|No Finding\n", "alone"),
+        ("image,labels\n\n\na.png,Mass|No Finding\n", "line 4"),
+        ("image,findings\na.png\n", "expected a column 'labels'"),
+        ("", "expected a column 'image'"),
     ],
 )
 def test_a_labels_file_that_cannot_be_meant_is_refused(
@@ -43,6 +47,22 @@ def test_a_labels_file_that_cannot_be_meant_is_refused(
 ) -> None:
     with pytest.raises(TruthError, match=reason):
         read_labels(written(tmp_path, text))
+
+
+def test_a_row_that_ends_early_is_refused_naming_line_and_column(tmp_path: Path) -> None:
+    path = written(tmp_path, "image,view,Finding Labels\na.png,PA,Mass\n\nb.png\n")
+    with pytest.raises(TruthError) as caught:
+        read_labels(path)
+    assert str(caught.value) == (
+        f"expected a value in the column 'Finding Labels', got none in line 4 of {path}; "
+        "put a comma before an empty value"
+    )
+
+
+def test_a_row_of_boxes_that_ends_early_is_refused_naming_line_and_column(tmp_path: Path) -> None:
+    path = written(tmp_path, "label,image,x,y,width,height\nMass,a.png,1,2,3\n")
+    with pytest.raises(TruthError, match="in the column 'height', got none in line 2"):
+        read_boxes(path)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def _json_boxes(path: Path) -> Iterable[_Entry]:
             for label, boxes in labels.items()
             for values in boxes
         ]
-    except (OSError, ValueError, AttributeError, TypeError) as err:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as err:
         raise TruthError(
             f"expected JSON like {{image: {{label: [[x, y, width, height]]}}}} in {path}, got something else: {err}"
         ) from err

@@ -142,7 +142,9 @@ def test_a_box_without_an_end_is_refused_in_json_as_well(number: str, tmp_path: 
         read_boxes(path)
 
 
-@pytest.mark.parametrize("text", ["[1]", "{", '{"a": 1}', '{"a": {"b": [1]}}'])
+@pytest.mark.parametrize(
+    "text", ["[1]", "{", '{"a": 1}', '{"a": {"b": [1]}}', "[" * 100_000 + "]" * 100_000]
+)
 def test_json_of_another_form_is_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(TruthError, match="expected"):
         read_boxes(written(tmp_path, text, "boxes.json"))

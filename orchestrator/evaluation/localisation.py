@@ -34,7 +34,7 @@ class Pointing:
     """Say how one map, or the mean of several, agrees with the true boxes; ``*_chance`` is what a random one would.
 
     Attributes:
-        overlap: The strongest cell touches a true box.
+        overlap: The strongest cell touches a true box; of several equally strong ones, the share that do.
         center: Its centre lies in one.
         within: All of it lies in one.
         iou: Intersection over union of the map's region and the boxes; by chance, of the same region shifted anywhere.
@@ -55,6 +55,8 @@ def point(
 ) -> Pointing:
     """Compare one map with the true boxes of its label.
 
+    Equally strong cells share the hit, so that a flat map gets what chance gives, wherever the boxes are.
+
     Args:
         activation_map: ``[h, w]`` in logits, not rectified.
         boxes: At least one.
@@ -62,8 +64,8 @@ def point(
         image_size: Width and height of the upright image, in pixels.
     """
     tests = cell_tests(activation_map.shape, boxes, placement)
-    strongest = int(np.argmax(activation_map))
-    hits = [float(test.ravel()[strongest]) for test in tests]
+    strongest = activation_map == activation_map.max()
+    hits = [float(test[strongest].mean()) for test in tests]
     chances = [float(test.mean()) for test in tests]
     found = region(activation_map, placement, image_size)
     truth = covered(boxes, image_size)

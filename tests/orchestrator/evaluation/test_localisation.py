@@ -96,9 +96,27 @@ def test_the_region_is_where_heat_is_at_least_half_of_the_peak() -> None:
 
 
 def test_a_map_without_positive_evidence_has_no_region_and_still_a_strongest_cell() -> None:
-    found = point(np.full((4, 4), -1.0), [Box(0, 0, 10, 10)], WHOLE, SIZE)
+    found = point(spot(0, 0) - 4, [Box(0, 0, 10, 10)], WHOLE, SIZE)
     assert found.iou == found.iou_chance == 0
     assert found.within == 1
+
+
+@pytest.mark.parametrize("level", [-1.0, 0.0, 2.0])
+def test_a_flat_map_points_no_better_than_chance_wherever_the_box_is(level: float) -> None:
+    for box in (Box(0, 0, 18, 10), Box(8, 20, 18, 10)):
+        found = point(np.full((4, 4), level), [box], WHOLE, SIZE)
+        assert (found.overlap, found.center, found.within) == (
+            found.overlap_chance,
+            found.center_chance,
+            found.within_chance,
+        )
+
+
+def test_of_several_strongest_cells_each_counts_its_share() -> None:
+    found = point(
+        np.maximum(spot(2, 1), spot(0, 3)), [Box(8, 20, 18, 10), Box(0, 0, 10, 10)], WHOLE, SIZE
+    )
+    assert (found.overlap, found.center, found.within) == (0.5, 0.5, 0.5)
 
 
 def test_covered_marks_the_boxs_share_of_the_image() -> None:

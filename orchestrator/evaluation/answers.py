@@ -1,6 +1,7 @@
 """Ask a running service about every image of a folder, and gather its answers as arrays."""
 
 import base64
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -117,7 +118,7 @@ def gather(
             for name, path in images.items()
         }
         try:
-            with click.progressbar(length=len(pending), label="Analysing") as bar:
+            with click.progressbar(length=len(pending), label="Analysing", file=sys.stderr) as bar:
                 for done in as_completed(pending):
                     bar.update(1)
                     try:

@@ -77,6 +77,8 @@ def test_evaluate_writes_a_table_json_and_a_picture(folder: Path) -> None:
     assert found["not_in_labels"] == ["Fracture"]
     assert found["not_in_model"] == ["Gout"]
     assert found["model"]["card_digest"] == DIGEST
+    assert done.stdout.startswith("label ")
+    assert "Analysing" in done.stderr
     assert "0.750" in done.stdout
     assert (output / "evaluation.txt").read_text().strip() in done.stdout
     with Image.open(output / "evaluation.png") as picture:

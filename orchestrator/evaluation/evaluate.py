@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -12,6 +13,8 @@ from orchestrator.evaluation.plot import as_png
 from orchestrator.evaluation.table import as_table
 from orchestrator.evaluation.truth import TruthError, read_boxes, read_labels
 from orchestrator.output import make_folder
+
+_FILES: Final = ("evaluation.json", "evaluation.txt", "evaluation.png")
 
 
 @click.command()
@@ -43,17 +46,39 @@ def evaluate(
     The status is 1 if any image got no answer.
     """
     make_folder(output)
+    _try_files(output)
     try:
         found = _measure(folder, labels, boxes, server, jobs, timeout)
     except (EvaluationError, TruthError) as err:
         raise click.ClickException(str(err)) from err
-    table = as_table(found)
-    (output / "evaluation.json").write_text(json.dumps(found.as_json(), indent=2) + "\n", "utf-8")
-    (output / "evaluation.txt").write_text(table + "\n", "utf-8")
-    (output / "evaluation.png").write_bytes(as_png(found))
-    click.echo(table)
+    click.echo(as_table(found))
+    _write(found, output)
     click.echo(f"Wrote evaluation.json, .txt and .png in {output}")
     report_failures(found.failures)
+
+
+def _try_files(output: Path) -> None:
+    """Try early that earlier results can be replaced, and leave them as they are."""
+    for path in (output / name for name in _FILES):
+        try:
+            if path.exists():
+                path.open("ab").close()
+        except OSError as err:
+            raise click.ClickException(
+                f"expected a file that can be written, got {path}: {err.strerror}; name another --output"
+            ) from err
+
+
+def _write(found: Figures, output: Path) -> None:
+    values = json.dumps(found.as_json(), indent=2) + "\n"
+    contents = (values.encode(), (as_table(found) + "\n").encode(), as_png(found))
+    try:
+        for name, content in zip(_FILES, contents, strict=True):
+            (output / name).write_bytes(content)
+    except OSError as err:
+        raise click.ClickException(
+            f"expected results that can be written, got {output}: {err.strerror}"
+        ) from err
 
 
 def _measure(

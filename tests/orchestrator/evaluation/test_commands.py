@@ -166,6 +166,37 @@ def test_nothing_is_sent_where_no_result_can_be_written(command: Any, folder: Pa
         assert service.bodies == []
 
 
+@pytest.mark.parametrize("name", ["evaluation.json", "evaluation.txt", "evaluation.png"])
+def test_nothing_is_sent_where_a_result_cannot_be_replaced(name: str, folder: Path) -> None:
+    (folder / "out" / name).mkdir(parents=True)
+    with running() as service:
+        done = run(evaluate, folder, service, "--output", str(folder / "out"))
+        assert done.exit_code == 1
+        assert f"expected a file that can be written, got {folder / 'out' / name}" in done.stderr
+        assert service.bodies == []
+    assert [path.name for path in (folder / "out").iterdir()] == [name]
+
+
+def test_earlier_results_are_left_alone_until_there_are_others(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "evaluation.json").write_text("earlier")
+    with running() as service:
+        pass
+    run(evaluate, folder, service, "--output", str(folder / "out"))
+    assert (folder / "out" / "evaluation.json").read_text() == "earlier"
+
+
+def test_a_disk_that_fills_up_meanwhile_leaves_the_table(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "evaluation.json").symlink_to("/dev/full")
+    with running() as service:
+        done = run(evaluate, folder, service, "--output", str(folder / "out"))
+    assert done.exit_code == 1
+    assert "0.750" in done.stdout
+    assert "expected results that can be written" in done.stderr
+    assert "No space left" in done.stderr
+
+
 def test_calibrate_leaves_no_file_behind_that_it_only_tried(folder: Path) -> None:
     with running() as service:
         pass

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from gradcam.placement import Placement
 from orchestrator.client import ClientError, open_client, read_image, request_report
+from orchestrator.evaluation.localisation import Box
+from orchestrator.evaluation.truth import Boxes
 
 _FORM: Final = {"heatmaps": "none"}
 
@@ -92,7 +95,7 @@ def gather(
     images: Mapping[str, Path],
     server: str,
     *,
-    with_maps: Iterable[str] = (),
+    boxes: Boxes | None = None,
     jobs: int = 4,
     timeout: float = 60.0,
 ) -> Answers:
@@ -101,33 +104,36 @@ def gather(
     Args:
         images: Path by name.
         server: Address of the service.
-        with_maps: Names of the images whose activation maps are wanted.
+        boxes: True boxes; the activation maps of their images are asked for.
         jobs: Images sent at once.
         timeout: Seconds to wait for an answer.
 
     Raises:
-        EvaluationError: No image got an answer, or one came from another model or with other thresholds.
+        EvaluationError: No image got an answer, one came from another model or with other thresholds, or a box lies
+            outside of its image.
     """
-    wanted = frozenset(with_maps)
+    boxes = boxes or {}
     reports: dict[str, dict[str, Any]] = {}
     failures: dict[str, str] = {}
     client = open_client(server, timeout)
     with client, ThreadPoolExecutor(jobs) as pool:
         pending = {
-            pool.submit(_ask, client, path, maps=name in wanted): name
+            pool.submit(_ask, client, path, maps=name in boxes): name
             for name, path in images.items()
         }
         try:
             with click.progressbar(length=len(pending), label="Analysing", file=sys.stderr) as bar:
                 for done in as_completed(pending):
                     bar.update(1)
+                    name = pending[done]
                     try:
                         report = done.result()
                     except ClientError as err:
-                        failures[pending[done]] = str(err)
+                        failures[name] = str(err)
                         continue
                     _refuse_another(next(iter(reports.values()), report), report)
-                    reports[pending[done]] = report
+                    _refuse_outside(boxes.get(name, {}), report)
+                    reports[name] = report
         finally:  # what is not sent yet shall not be
             pool.shutdown(cancel_futures=True)
     return collect({name: reports[name] for name in images if name in reports}, failures)
@@ -150,6 +156,18 @@ def _refuse_another(first: Mapping[str, Any], report: Mapping[str, Any]) -> None
             f"expected one model with the same thresholds to answer every image, got {what} meanwhile; no more"
             " images are sent, start again"
         )
+
+
+def _refuse_outside(boxes: Mapping[str, Sequence[Box]], report: Mapping[str, Any]) -> None:
+    """Refuse a box that no part of its image is in: it is one of another image, or of another size of this one."""
+    size = _size(report)
+    for box in chain.from_iterable(boxes.values()):
+        if box.outside(size):
+            raise EvaluationError(
+                f"expected a box inside the image, {size[0]} by {size[1]} pixels, for {box.where}, got"
+                f" {[box.x, box.y, box.width, box.height]}; no more images are sent, give boxes in pixels of the"
+                " upright image and start again"
+            )
 
 
 def _identity(report: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -182,9 +200,13 @@ def collect(reports: Mapping[str, Mapping[str, Any]], failures: Mapping[str, str
 
 
 def _maps(report: Mapping[str, Any]) -> Maps:
-    described, image = report["activation_maps"], report["image"]
+    described = report["activation_maps"]
     values = np.frombuffer(base64.b64decode(described["data"]), "<f4").reshape(described["shape"])
-    return Maps(values, Placement(**described["placement"]), (image["width"], image["height"]))
+    return Maps(values, Placement(**described["placement"]), _size(report))
+
+
+def _size(report: Mapping[str, Any]) -> tuple[int, int]:
+    return report["image"]["width"], report["image"]["height"]
 
 
 def truth_table(

@@ -88,5 +88,5 @@ def _measure(
     places = read_boxes(boxes) if boxes else {}
     images = find_images(folder, truth)
     announce(len(images), len(truth))
-    answers = gather(images, server, with_maps=places, jobs=jobs, timeout=timeout)
+    answers = gather(images, server, boxes=places, jobs=jobs, timeout=timeout)
     return figures(answers, truth, places)

@@ -4,8 +4,8 @@ Pointing game: Zhang et al., "Top-down neural attention by excitation backprop",
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +20,21 @@ GRID: Final = (
 REGION_LEVEL: Final = 0.5  # a map's region is where its heat is at least this share of its peak
 
 
-class Box(NamedTuple):
-    """Bound a finding in pixels of the upright image."""
+@dataclass(frozen=True)
+class Box:
+    """Bound a finding in pixels of the upright image; ``where`` says whose box it is and where that is written."""
 
     x: float
     y: float
     width: float
     height: float
+    where: str = field(default="", compare=False, kw_only=True)
+
+    def outside(self, image_size: Size) -> bool:
+        """Tell whether no part of it lies in an image of this width and height."""
+        across = self.x < image_size[0] and self.x + self.width > 0
+        down = self.y < image_size[1] and self.y + self.height > 0
+        return not (across and down)
 
 
 @dataclass(frozen=True)

@@ -102,12 +102,13 @@ def _json_boxes(path: Path) -> Iterable[_Entry]:
 
 def _box(values: Sequence[Any], where: str) -> Box:
     try:
-        box = Box(*(float(value) for value in values))
+        numbers = [float(value) for value in values]
+        box = Box(*numbers, where=where)
     except (TypeError, ValueError, OverflowError) as err:
         raise TruthError(
             f"expected x, y, width and height as numbers for {where}, got {values}"
         ) from err
-    for column, value in box._asdict().items():
+    for (column, *_), value in zip(_BOX_COLUMNS, numbers, strict=True):
         if not math.isfinite(value):
             raise TruthError(f"expected a finite number as the {column} of {where}, got {value}")
     if not (box.width > 0 and box.height > 0):

@@ -221,6 +221,43 @@ def test_a_name_that_fits_two_files_is_refused(folder: Path) -> None:
     assert "name it by its path" in done.stderr
 
 
+def measure_boxes(folder: Path, service: Service, *rows: str) -> Result:
+    path = folder / "boxes.csv"
+    path.write_text("\n".join(["image,label,x,y,width,height", *rows]) + "\n")
+    return run(evaluate, folder, service, "--boxes", str(path), "--output", str(folder / "out"))
+
+
+@pytest.mark.parametrize("box", ["5000,5000,10,10", "40,0,5,5", "0,40,5,5", "-5,0,5,5", "0,-5,5,5"])
+def test_a_box_outside_of_its_image_is_refused_naming_its_line(box: str, folder: Path) -> None:
+    with running() as service:
+        done = measure_boxes(folder, service, f"a.png,Mass,{BOX}", "", f"c.png,Mass,{box}")
+    assert done.exit_code == 1
+    assert (
+        f"expected a box inside the image, 40 by 40 pixels, for Mass of c.png in line 4 of {folder / 'boxes.csv'}"
+        in done.stderr
+    )
+    assert list((folder / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("box", ["39,39,10,10", "-5,-5,6,6", "0,0,40,40"])
+def test_a_box_may_reach_over_the_edge_of_its_image(box: str, folder: Path) -> None:
+    with running() as service:
+        done = measure_boxes(folder, service, f"a.png,Mass,{box}")
+    assert done.exit_code == 0, done.output
+
+
+def test_a_wrong_box_ends_the_sending(folder: Path) -> None:
+    names = [f"{number}.png" for number in range(60)]
+    for name in names:
+        write_image(folder / "images" / name, 0.5)
+    rows = [f"{name},Mass" for name in names]
+    (folder / "labels.csv").write_text("\n".join(["image,labels", *rows]) + "\n")
+    with running() as service:
+        done = measure_boxes(folder, service, "0.png,Mass,5000,5000,10,10")
+        assert len(service.bodies) < len(names) / 2
+    assert done.exit_code == 1
+
+
 def card(**values: Any) -> ModelCard:
     return ModelCard(
         labels=("Mass", "Fracture", "No Finding"),

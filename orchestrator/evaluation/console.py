@@ -40,6 +40,11 @@ def announce(present: int, named: int) -> None:
     click.echo(f"{present} of the {named} images in the labels file found", err=True)
 
 
+def announce_boxes(present: int, named: int) -> None:
+    """Say how many of the boxes are of images that were found."""
+    click.echo(f"{present} of the {named} boxes are of images found", err=True)
+
+
 def report_failures(failures: Mapping[str, str]) -> None:
     """List images without an answer, and end with status 1 if there are any."""
     for name, reason in failures.items():

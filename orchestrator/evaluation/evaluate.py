@@ -1,17 +1,23 @@
 """Measure a served model on a folder of images with known labels: ``cxr evaluate``."""
 
 import json
+from collections.abc import Container
 from pathlib import Path
 from typing import Final
 
 import click
 
 from orchestrator.evaluation.answers import EvaluationError, find_images, gather
-from orchestrator.evaluation.console import announce, report_failures, shared_options
+from orchestrator.evaluation.console import (
+    announce,
+    announce_boxes,
+    report_failures,
+    shared_options,
+)
 from orchestrator.evaluation.figures import Figures, figures
 from orchestrator.evaluation.plot import as_png
 from orchestrator.evaluation.table import as_table
-from orchestrator.evaluation.truth import TruthError, read_boxes, read_labels
+from orchestrator.evaluation.truth import Boxes, TruthError, read_boxes, read_labels
 from orchestrator.output import make_folder
 
 _FILES: Final = ("evaluation.json", "evaluation.txt", "evaluation.png")
@@ -88,5 +94,18 @@ def _measure(
     places = read_boxes(boxes) if boxes else {}
     images = find_images(folder, truth)
     announce(len(images), len(truth))
+    if boxes:
+        _announce_found(places, images, boxes)
     answers = gather(images, server, boxes=places, jobs=jobs, timeout=timeout)
     return figures(answers, truth, places)
+
+
+def _announce_found(places: Boxes, images: Container[str], path: Path) -> None:
+    counts = {image: sum(map(len, labels.values())) for image, labels in places.items()}
+    named = sum(counts.values())
+    present = sum(count for image, count in counts.items() if image in images)
+    if named and not present:
+        raise EvaluationError(
+            f"expected boxes of the images found, got none among {named} in {path}; name images as the labels file does"
+        )
+    announce_boxes(present, named)

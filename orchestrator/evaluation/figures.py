@@ -55,7 +55,7 @@ class Figures:
         rows: One per label that both the model and the labels file know.
         summary: Averages over the rows.
         not_in_labels: Labels of the model that the labels file never names: nothing can be said of them.
-        not_in_model: Labels of the file that the model doesn't know.
+        not_in_model: Labels of the labels file or of the boxes that the model doesn't know.
         failures: Reason by image that got no answer.
     """
 
@@ -94,6 +94,7 @@ def figures(answers: Answers, labels: Labels, boxes: Boxes) -> Figures:
         boxes: Where, for the images whose maps were gathered; may be empty.
     """
     named = frozenset().union(*labels.values())
+    boxed = frozenset().union(*boxes.values())
     known = [label for label in answers.labels if label in named]
     truth = truth_table(labels, answers.images, known)
     rows = []
@@ -122,7 +123,7 @@ def figures(answers: Answers, labels: Labels, boxes: Boxes) -> Figures:
         rows=tuple(rows),
         summary=summarise(rows),
         not_in_labels=tuple(label for label in answers.labels if label not in named),
-        not_in_model=tuple(sorted(named - set(answers.labels))),
+        not_in_model=tuple(sorted((named | boxed) - set(answers.labels))),
         failures=answers.failures,
     )
 

@@ -227,6 +227,32 @@ def measure_boxes(folder: Path, service: Service, *rows: str) -> Result:
     return run(evaluate, folder, service, "--boxes", str(path), "--output", str(folder / "out"))
 
 
+def test_boxes_of_other_images_are_counted_and_left_out(folder: Path) -> None:
+    with running() as service:
+        done = measure_boxes(
+            folder, service, f"a.png,Mass,{BOX}", f"absent.png,Mass,{BOX}", f"sub/b.png,Mass,{BOX}"
+        )
+    assert done.exit_code == 0, done.output
+    assert "1 of the 3 boxes are of images found" in done.stderr
+    found = json.loads((folder / "out" / "evaluation.json").read_text())
+    assert found["labels"]["Mass"]["boxes"] == 1
+
+
+def test_boxes_that_are_of_no_image_found_are_refused_before_anything_is_sent(folder: Path) -> None:
+    with running() as service:
+        done = measure_boxes(folder, service, f"sub/a.png,Mass,{BOX}", f"absent.png,Mass,{BOX}")
+        assert service.bodies == []
+    assert done.exit_code == 1
+    assert "expected boxes of the images found, got none among 2" in done.stderr
+    assert list((folder / "out").iterdir()) == []
+
+
+def test_a_file_without_any_box_is_none_too_few(folder: Path) -> None:
+    with running() as service:
+        done = measure_boxes(folder, service)
+    assert done.exit_code == 0, done.output
+
+
 @pytest.mark.parametrize("box", ["5000,5000,10,10", "40,0,5,5", "0,40,5,5", "-5,0,5,5", "0,-5,5,5"])
 def test_a_box_outside_of_its_image_is_refused_naming_its_line(box: str, folder: Path) -> None:
     with running() as service:
@@ -256,6 +282,13 @@ def test_a_wrong_box_ends_the_sending(folder: Path) -> None:
         done = measure_boxes(folder, service, "0.png,Mass,5000,5000,10,10")
         assert len(service.bodies) < len(names) / 2
     assert done.exit_code == 1
+
+
+def test_labels_of_boxes_that_the_model_does_not_know_are_told(folder: Path) -> None:
+    with running() as service:
+        done = measure_boxes(folder, service, f"a.png,mass,{BOX}")
+    assert done.exit_code == 0, done.output
+    assert "Unknown to the model: Gout, mass" in done.stdout
 
 
 def card(**values: Any) -> ModelCard:

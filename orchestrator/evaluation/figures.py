@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from orchestrator.evaluation.answers import Answers, truth_table
+from orchestrator.evaluation.answers import Answers, EvaluationError, truth_table
 from orchestrator.evaluation.localisation import Pointing, mean_pointing, point
 from orchestrator.evaluation.metrics import auroc, calibration_error, mean_defined, rates
 from orchestrator.evaluation.truth import Boxes, Labels
@@ -92,10 +92,18 @@ def figures(answers: Answers, labels: Labels, boxes: Boxes) -> Figures:
         answers: Of one model.
         labels: Which labels each image shows, of those answered at least.
         boxes: Where, for the images whose maps were gathered; may be empty.
+
+    Raises:
+        EvaluationError: The model knows none of the labels.
     """
     named = frozenset().union(*labels.values())
     boxed = frozenset().union(*boxes.values())
     known = [label for label in answers.labels if label in named]
+    if not known:
+        raise EvaluationError(
+            f"expected labels that the model knows ({', '.join(answers.labels)}), got none of them in the labels file"
+            f" ({', '.join(sorted(named))}); case counts"
+        )
     truth = truth_table(labels, answers.images, known)
     rows = []
     for column, label in enumerate(known):

@@ -291,6 +291,18 @@ def test_labels_of_boxes_that_the_model_does_not_know_are_told(folder: Path) -> 
     assert "Unknown to the model: Gout, mass" in done.stdout
 
 
+def test_labels_of_which_the_model_knows_none_are_refused(folder: Path) -> None:
+    (folder / "labels.csv").write_text("image,labels\na.png,mass\nc.png,Gout|no finding\n")
+    with running() as service:
+        done = run(evaluate, folder, service, "--output", str(folder / "out"))
+    assert done.exit_code == 1
+    assert (
+        "expected labels that the model knows (Mass, Fracture, No Finding), got none of them in the labels file "
+        "(Gout, mass, no finding); case counts" in done.stderr
+    )
+    assert list((folder / "out").iterdir()) == []
+
+
 def card(**values: Any) -> ModelCard:
     return ModelCard(
         labels=("Mass", "Fracture", "No Finding"),

@@ -30,6 +30,18 @@ class Answer:
     maps: Floats
 
 
+@dataclass(frozen=True)
+class ReferenceAnswer(Answer):
+    """Hold what the live model says of a batch, and how far its maps can be told from roundings.
+
+    Attributes:
+        terms: ``[N]``, the largest ``h·w · Σ_c |α_kc A_c|`` of an image: where the terms cancel, as behind a head that
+            does not mind its input's scale, a map is their roundings.
+    """
+
+    terms: Floats
+
+
 class Reference:
     """Answer as the live model does: its own call for probabilities, a tape over the whole network for maps.
 
@@ -48,13 +60,13 @@ class Reference:
         # Traced, since an eager tape of a deep network costs a second per label.
         self._tape = tf.function(_tape_function(anatomy), input_signature=[signature])
 
-    def __call__(self, images: Pixels) -> Answer:
+    def __call__(self, images: Pixels) -> ReferenceAnswer:
         """Answer to uint8 ``[N, H, W, 1]``."""
         probabilities = self.output(images)
         if self._anatomy.assumed:
             probabilities = _activate(probabilities, self._anatomy.activation)
-        logits, maps = self._tape(self._pixels(images))
-        return Answer(logits=logits.numpy(), probabilities=probabilities, maps=maps.numpy())
+        logits, maps, terms = (each.numpy() for each in self._tape(self._pixels(images)))
+        return ReferenceAnswer(logits, probabilities, maps, terms)
 
     def output(self, images: Pixels) -> Floats:
         """Return what the model itself answers, ``[N, L]``: probabilities, or logits."""
@@ -65,22 +77,25 @@ class Reference:
         return _preprocess(images, self._preprocessing, self._anatomy.image.shape[-1])
 
 
-def _tape_function(anatomy: Anatomy) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+def _tape_function(anatomy: Anatomy) -> Callable[[tf.Tensor], tuple[tf.Tensor, ...]]:
     """Return a function that differentiates each logit with respect to the features, one label after the other."""
     network = keras.Model(anatomy.image, [anatomy.features, anatomy.logits], name="reference")
     height, width = anatomy.features.shape[1:3]
 
-    def explain(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def explain(pixels: tf.Tensor) -> tuple[tf.Tensor, ...]:
         with tf.GradientTape(persistent=True) as tape:
             features, logits = network(pixels, training=False)
             each = tf.unstack(logits, axis=1)
         values = tf.cast(features, tf.float32)
-        maps = []
+        maps, sizes = [], []
         for logit in each:
             gradient = tf.cast(tape.gradient(logit, features), tf.float32)
             alpha = tf.reduce_mean(gradient, axis=(1, 2), keepdims=True)
-            maps.append(height * width * tf.reduce_sum(alpha * values, axis=-1))
-        return tf.cast(logits, tf.float32), tf.stack(maps, axis=1)
+            terms = height * width * alpha * values
+            maps.append(tf.reduce_sum(terms, axis=-1))
+            sizes.append(tf.reduce_sum(tf.abs(terms), axis=-1))
+        largest = tf.reduce_max(tf.stack(sizes, axis=1), axis=(1, 2, 3))
+        return tf.cast(logits, tf.float32), tf.stack(maps, axis=1), largest
 
     return explain
 

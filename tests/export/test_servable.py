@@ -1,17 +1,20 @@
 """Check that what is published answers as the model does, whatever the model's shape."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from export.anatomy import dissect
+from export.anatomy import Anatomy, dissect
 from export.errors import ExportError, UnsupportedModelError, VerificationError
 from export.flatten import flatten
 from export.loaders import eager_loader, session_loader
+from export.maps import MapFunction, map_function
 from export.preprocess import Preprocessing
 from export.probes import probe_images
 from export.servable import export_model
@@ -20,6 +23,8 @@ from tests.support.model_shapes import LABELS, OWN_SCALE, SHAPES, build, tape_ma
 from tests.support.tiny_models import PLANTED_LABELS, planted_model, small_model
 
 pytestmark = pytest.mark.tensorflow
+
+INVARIANT = "layer normalisation after the mean"
 
 
 def describe(version: Path) -> ModelCard:
@@ -205,6 +210,34 @@ def test_a_servable_that_differs_from_its_model_is_not_published(
     with pytest.raises(VerificationError, match=r"expected probabilities within 0\.0001"):
         export_model(small_model(seed=1), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("shape", ["functional, mean, dense, sigmoid", INVARIANT])
+@pytest.mark.parametrize("wrong", [lambda maps: 1.001 * maps, lambda maps: maps[..., ::-1]])
+def test_maps_of_a_slightly_or_entirely_wrong_gradient_are_not_published(
+    shape: str, wrong: Callable[[Any], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def maps_of(anatomy: Anatomy) -> MapFunction:
+        right = map_function(anatomy)
+        return lambda features, source: wrong(right(features, source))
+
+    monkeypatch.setattr("export.graph.map_function", maps_of)
+    with pytest.raises(VerificationError, match="expected activation maps"):
+        export_model(build(shape).model, tmp_path, labels=LABELS, preprocess="rescale")
+
+
+def test_a_gradient_that_forgets_the_normalisation_is_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build(INVARIANT).model
+    kernel = next(layer for layer in model.layers if isinstance(layer, keras.layers.Dense)).kernel
+
+    def maps_of(_: Anatomy) -> MapFunction:
+        return lambda features, _: tf.einsum("nhwc,cl->nlhw", features, kernel)
+
+    monkeypatch.setattr("export.graph.map_function", maps_of)
+    with pytest.raises(VerificationError, match="expected activation maps"):
+        export_model(model, tmp_path, labels=LABELS, preprocess="rescale")
 
 
 def test_a_model_that_divides_by_zero_is_not_published(tmp_path: Path) -> None:

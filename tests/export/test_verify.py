@@ -33,27 +33,36 @@ def test_maps_differ_relative_to_the_largest_value_of_their_image() -> None:
     expected[1, 0] = [[0.1, 0.2]]
     actual = expected.copy()
     actual[0, 1, 0, 0] = 0.2
-    assert map_difference(actual, expected) == pytest.approx(0.01)
+    terms = np.array([30.0, 0.3])
+    assert map_difference(actual, expected, terms) == pytest.approx(0.01)
     actual[1, 0, 0, 0] = 0.11
-    assert map_difference(actual, expected) == pytest.approx(0.05)
+    assert map_difference(actual, expected, terms) == pytest.approx(0.05)
+
+
+def test_maps_whose_terms_cancel_differ_relative_to_a_tenth_of_these() -> None:
+    expected = np.full((1, 1, 1, 2), 1e-6)
+    assert map_difference(-expected, expected, np.array([10.0])) == pytest.approx(2e-6)
+    assert map_difference(expected + 1e-3, expected, np.array([10.0])) == pytest.approx(1e-3)
 
 
 def test_correlation_is_that_of_the_worst_map_that_varies() -> None:
     expected = np.array([[[[1.0, 2.0, 3.0, 4.0]], [[4.0, 3.0, 2.0, 1.0]], [[1.0, 1.0, 1.0, 1.0]]]])
-    actual = expected.copy()
-    assert map_correlation(actual, expected) == pytest.approx(1)
+    actual, terms = expected.copy(), np.array([4.0])
+    assert map_correlation(actual, expected, terms) == pytest.approx(1)
     actual[0, 2] = [[5.0, 0.0, 1.0, 0.0]]
-    assert map_correlation(actual, expected) == pytest.approx(1)
+    assert map_correlation(actual, expected, terms) == pytest.approx(1)
     actual[0, 1] = [[4.0, 3.0, 1.0, 2.0]]
-    assert map_correlation(actual, expected) == pytest.approx(0.8)
+    assert map_correlation(actual, expected, terms) == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
 def test_what_varies_is_told_from_roundings_at_any_scale(scale: float) -> None:
     flat = np.full((1, 1, 2, 2), 2.0) * scale
     noise = np.array([[[[1.0, -1.0], [1.0, -1.0]]]]) * scale
-    assert map_correlation(flat - 3e-6 * noise, flat + 3e-6 * noise) == 1
-    assert map_correlation(flat - 3e-4 * noise, flat + 3e-4 * noise) == pytest.approx(-1)
+    terms = np.array([3.0]) * scale
+    assert map_correlation(flat - 3e-6 * noise, flat + 3e-6 * noise, terms) == 1
+    assert map_correlation(flat - 3e-4 * noise, flat + 3e-4 * noise, terms) == pytest.approx(-1)
+    assert map_correlation(-3e-6 * noise, 3e-6 * noise, terms) == 1
 
 
 def test_the_mean_of_a_map_plus_the_bias_is_the_logit() -> None:

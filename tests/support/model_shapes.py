@@ -128,6 +128,15 @@ def application() -> Shape:
     return Shape(model, trunk, lambda values: _linear(dense, pooling(values)))
 
 
+def scale_invariant(normalize: Callable[[], keras.Layer], activation: str) -> Shape:
+    """Build a head that does not mind its input's scale, so that each map has the mean 0, on flat images all over."""
+    image = keras.Input((SIZE, SIZE, 3))
+    values = layers.Conv2D(16, 3, strides=2, activation="relu")(image)
+    features = layers.Conv2D(32, 3, strides=2, activation="relu")(values)
+    normal, dense = normalize(), layers.Dense(len(LABELS))
+    return _closed(image, features, MEAN(), lambda values: dense(normal(values)), activation)
+
+
 def _linear(dense: keras.layers.Dense, values: Any) -> Any:
     return tf.matmul(values, dense.kernel) + dense.bias
 
@@ -201,6 +210,10 @@ SHAPES: Mapping[str, Callable[[], Shape]] = {
     "functional, own normalisation, gray": lambda: functional(
         MEAN(), _dense(), "sigmoid", 1, layers.Normalization(mean=120.0, variance=900.0)
     ),
+    "layer normalisation after the mean": lambda: scale_invariant(
+        lambda: layers.LayerNormalization(epsilon=1e-6), "sigmoid"
+    ),
+    "unit length after the mean": lambda: scale_invariant(layers.UnitNormalization, "softmax"),
     "fully convolutional, mean, sigmoid": lambda: _convolutional(MEAN(), "sigmoid"),
     "fully convolutional, max, softmax": lambda: _convolutional(MOST(), "softmax"),
     "fully convolutional, mean, logits": lambda: _convolutional(MEAN(), None),

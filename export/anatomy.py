@@ -17,9 +17,11 @@ Pooling = Literal["mean", "max", "flatten", "other"]
 # Operations that are affine at inference: a head made of these alone has a constant gradient.
 _AFFINE = {
     "AlphaDropout", "BatchNormalization", "Cast", "Conv2D", "Dense", "Dropout", "ExpandDims", "Flatten",
-    "GaussianDropout", "GaussianNoise", "Identity", "Normalization", "Rescaling", "Reshape", "SpatialDropout2D",
-    "Squeeze",
+    "GaussianDropout", "GaussianNoise", "Identity", "Moveaxis", "Normalization", "Permute", "Rescaling", "Reshape",
+    "SpatialDropout2D", "Squeeze", "Swapaxes", "Transpose",
 }  # fmt: skip
+# What may give [N, h, w, channels] other axes: networks ported from PyTorch flatten with the channels first.
+_REARRANGING = {"Moveaxis", "Permute", "Reshape", "Swapaxes", "Transpose"}
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def _require_channels_last(output: keras.KerasTensor) -> None:
 
 
 def _feeding_the_pooling(logits: keras.KerasTensor) -> keras.KerasTensor:
-    """Walk back from the logits to the last tensor that still has rows and columns."""
+    """Walk back from the logits to the last tensor that still has rows and columns, as these were made."""
     found: list[keras.KerasTensor] = []
     seen: set[int] = set()
     queue = [logits]
@@ -120,7 +122,7 @@ def _feeding_the_pooling(logits: keras.KerasTensor) -> keras.KerasTensor:
         if id(tensor) in seen:
             continue
         seen.add(id(tensor))
-        if _is_spatial(tensor):
+        if _is_spatial(tensor) and not _is_rearranged(tensor):
             found.append(tensor)
         else:
             queue.extend(inputs_of(call_of(tensor)))
@@ -137,7 +139,9 @@ def _named(logits: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Find the output of a layer by its name."""
     spatial: dict[str, keras.KerasTensor] = {}
     for node in behind(logits):
-        if not node.is_input and len(node.outputs) == 1 and _is_spatial(node.outputs[0]):
+        if node.is_input or len(node.outputs) != 1:
+            continue
+        if _is_spatial(node.outputs[0]) and not _is_rearranged(node.outputs[0]):
             spatial[node.operation.name] = node.outputs[0]
     if name not in spatial:
         raise UnsupportedModelError(
@@ -207,7 +211,7 @@ def _reduction(node: Any, features: keras.KerasTensor) -> Pooling:
         or (kind == "MaxPooling2D" and covers)
     ):
         return "max"
-    if kind in ("Flatten", "Reshape"):
+    if kind == "Flatten" or kind in _REARRANGING:
         return "flatten"
     return "other"
 
@@ -220,6 +224,12 @@ def _is_affine(node: Any) -> bool:
 def _is_spatial(tensor: keras.KerasTensor) -> bool:
     shape = tensor.shape
     return len(shape) == 4 and None not in shape[1:3] and shape[1] * shape[2] > 1
+
+
+def _is_rearranged(tensor: keras.KerasTensor) -> bool:
+    """Tell whether a tensor is an image whose axes may mean something else by now."""
+    call = call_of(tensor)
+    return kind_of(call.operation) in _REARRANGING and len(inputs_of(call)[0].shape) == 4
 
 
 def _reads(node: Any, tensor: keras.KerasTensor) -> bool:

@@ -158,6 +158,15 @@ def test_an_unknown_layer_is_refused_with_names_that_exist(tmp_path: Path) -> No
         export_model(small_model(), tmp_path, target_layer="nope")
 
 
+def test_a_layer_that_moves_channels_to_the_front_has_no_map_of_its_own(tmp_path: Path) -> None:
+    model = build("functional, channels first, flatten, dense").model
+    (moving,) = [
+        layer.name for layer in model._flatten_layers() if isinstance(layer, keras.layers.Permute)
+    ]
+    with pytest.raises(UnsupportedModelError, match=r"the last ones are \['features'"):
+        export_model(model, tmp_path, labels=LABELS, target_layer=moving)
+
+
 def test_another_target_layer_gives_its_own_maps(tmp_path: Path) -> None:
     version = export_model(small_model(), tmp_path, target_layer="relu1")
     assert describe(version).target_layer == "relu1"

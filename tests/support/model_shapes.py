@@ -203,6 +203,22 @@ SHAPES: Mapping[str, Callable[[], Shape]] = {
     "functional, average pooling then flatten": lambda: functional(
         keras.Sequential([layers.AveragePooling2D(6), FLAT()]), _dense(), "sigmoid"
     ),
+    "functional, channels first, flatten, dense": lambda: functional(
+        keras.Sequential([layers.Permute((3, 1, 2)), FLAT()]), _dense(), "sigmoid"
+    ),
+    "functional, keras.ops channels first, flatten, two layers": lambda: functional(
+        lambda values: FLAT()(keras.ops.moveaxis(values, -1, 1)), _mlp(), "softmax"
+    ),
+    "functional, channels first, keras.ops mean": lambda: functional(
+        lambda values: keras.ops.mean(keras.ops.transpose(values, (0, 3, 1, 2)), axis=(2, 3)),
+        _dense(),
+        "sigmoid",
+    ),
+    "functional, channels first by groups": lambda: functional(
+        keras.Sequential([layers.Permute((3, 1, 2)), layers.Reshape((4, 3, 36)), FLAT()]),
+        _dense(),
+        "sigmoid",
+    ),
     "functional, keepdims and 1x1 convolution": _one_by_one,
     "functional, own rescaling": lambda: functional(
         MEAN(), _dense(), "sigmoid", 3, layers.Rescaling(1 / 255)

@@ -35,6 +35,13 @@ def load_model(path: Path, *, trust_custom_objects: bool = False) -> keras.Model
             f"{sorted(custom)}; {_TRUST}"
         )
     objects = {name: _find(name, module) for name, module in custom.items() if module}
+    if unknown := sorted(set(_unknown_functions(config))):
+        raise UnsupportedModelError(
+            f"expected functions that Keras can find, got {path}, which names {unknown} and, as Keras saves functions, "
+            "not the module they are in; make each a keras.layers.Layer, or put it, decorated with "
+            "@keras.saving.register_keras_serializable(), into the module of a layer of your own that the model has, "
+            "and save the model again"
+        )
     try:
         model = keras.saving.load_model(
             path, custom_objects=objects, compile=False, safe_mode=not trust_custom_objects
@@ -49,18 +56,21 @@ def load_model(path: Path, *, trust_custom_objects: bool = False) -> keras.Model
 
 
 def _read_config(path: Path) -> Any:
-    """Read the description of the layers, JSON, without building any."""
+    """Read the description of the layers, JSON, without building any.
+
+    What the model was compiled with is left out, as it is not loaded; Keras does load that of models inside the model.
+    """
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                return json.loads(archive.read("config.json"))
+                return json.loads(archive.read("config.json")) | {"compile_config": None}
         with h5py.File(path) as file:
             return json.loads(file.attrs["model_config"])
     except FileNotFoundError as err:
         raise UnsupportedModelError(
             f"expected a Keras file, got {path}, which is not there"
         ) from err
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as err:
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as err:
         raise UnsupportedModelError(
             f"expected a whole model saved with model.save('name.keras'), got {path} ({err}); weights alone, "
             "a SavedModel folder or another framework's file will not do"
@@ -69,20 +79,40 @@ def _read_config(path: Path) -> Any:
 
 def _custom_objects(config: Any) -> Iterator[tuple[str, str | None]]:
     """Yield name and module of everything in a config that is not Keras' own; code in the file has no module."""
+    for each in _objects(config):
+        name, module = each["class_name"], each.get("module")
+        if name in ("Lambda", "__lambda__"):
+            yield name, None
+        elif isinstance(name, str) and isinstance(module, str) and not _is_keras(module):
+            yield each.get("registered_name") or name, f"{module}:{name}"
+
+
+def _unknown_functions(config: Any) -> Iterator[str]:
+    """Yield the functions of a config that neither are Keras' own nor were registered by what has been imported."""
+    for each in _objects(config):
+        name = each.get("config")
+        if each["class_name"] == "function" and isinstance(name, str) and not _is_known(name):
+            yield name
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Yield whatever in a config is to become an object."""
+    if isinstance(config, dict):
+        if "class_name" in config:
+            yield config
+        config = list(config.values())
     if isinstance(config, list):
         for item in config:
-            yield from _custom_objects(item)
-    if not isinstance(config, dict):
-        return
-    name, module = config.get("class_name"), config.get("module")
-    if name in ("Lambda", "__lambda__"):
-        yield name, None
-    elif isinstance(name, str) and isinstance(module, str) and not _is_keras(module):
-        yield config.get("registered_name") or name, f"{module}:{name}"
-    elif isinstance(name, str) and name == "function" and not _is_keras(module or "builtins"):
-        yield str(config.get("config")), f"{module}:{config.get('config')}"
-    for value in config.values():
-        yield from _custom_objects(value)
+            yield from _objects(item)
+
+
+def _is_known(function: str) -> bool:
+    """Tell whether Keras finds a function by its name."""
+    own = (keras.activations, keras.initializers, keras.losses, keras.metrics, keras.regularizers)
+    return (
+        any(hasattr(module, function) for module in own)
+        or keras.saving.get_registered_object(function) is not None
+    )
 
 
 def _is_keras(module: str) -> bool:

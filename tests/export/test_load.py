@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import h5py  # type: ignore[import-untyped]
 import keras
@@ -30,6 +32,38 @@ from doubling import Doubling
 image = keras.Input((8, 8, 1))
 keras.Model(image, keras.layers.GlobalAveragePooling2D()(Doubling()(image))).save("custom.keras")
 """
+
+FUNCTIONS = """
+import keras
+
+class Halving(keras.layers.Layer):
+    def call(self, values):
+        return values / 2
+
+def plain(values):
+    return values * 3
+
+@keras.saving.register_keras_serializable("ours")
+def registered(values):
+    return values * 3
+"""
+SAVE_FUNCTION = """
+import keras
+import functions
+
+image = keras.Input((8, 8, 1))
+values = keras.layers.Activation(functions.{name})(functions.Halving()(image))
+keras.Model(image, keras.layers.GlobalAveragePooling2D()(values)).save("{name}.keras")
+"""
+
+
+class _OwnLoss(keras.losses.Loss):  # type: ignore[misc]
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        return y_true - y_pred
+
+
+class _OwnMetric(keras.metrics.Metric):  # type: ignore[misc]
+    pass
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
@@ -68,6 +102,40 @@ def test_code_that_a_file_names_is_imported_only_if_trusted(
     assert float(loaded(np.ones((1, 8, 8, 1), np.float32))[0, 0]) == 2
 
 
+@pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
+@pytest.mark.parametrize(
+    "compiled",
+    [
+        {"loss": _OwnLoss()},
+        {"loss": lambda expected, found: expected - found},
+        {"loss": "mse", "metrics": [_OwnMetric()]},
+    ],
+)
+def test_what_a_model_was_trained_with_is_not_loaded_and_needs_no_trust(
+    compiled: dict[str, Any], tmp_path: Path
+) -> None:
+    model = small_model()
+    model.compile("adam", **compiled)
+    model.save(tmp_path / "compiled.keras")
+    assert load_model(tmp_path / "compiled.keras").name == model.name
+
+
+def test_a_function_of_ones_own_is_found_only_where_its_module_is_imported_with_a_layer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "functions.py").write_text(FUNCTIONS)
+    for name in ("plain", "registered"):
+        program = SAVE_FUNCTION.format(name=name)
+        subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UnsupportedModelError, match=r"code of its own: \['Halving'\]"):
+        load_model(tmp_path / "registered.keras")
+    with pytest.raises(UnsupportedModelError, match=r"names \['plain'\].*register_keras_serial"):
+        load_model(tmp_path / "plain.keras", trust_custom_objects=True)
+    loaded = load_model(tmp_path / "registered.keras", trust_custom_objects=True)
+    assert float(loaded(np.ones((1, 8, 8, 1), np.float32))[0, 0]) == 1.5
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModelError, match=r"gone.keras, which is not there"):
         load_model(tmp_path / "gone.keras")
@@ -76,8 +144,10 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_weights_alone_and_other_files_are_refused(tmp_path: Path) -> None:
     small_model().save_weights(tmp_path / "w.weights.h5")
     (tmp_path / "text.keras").write_text("hello")
+    with zipfile.ZipFile(tmp_path / "list.keras", "w") as archive:
+        archive.writestr("config.json", "[]")
     with h5py.File(tmp_path / "empty.h5", "w"):
         pass
-    for name in ("w.weights.h5", "text.keras", "empty.h5"):
+    for name in ("w.weights.h5", "text.keras", "list.keras", "empty.h5"):
         with pytest.raises(UnsupportedModelError, match="expected a whole model"):
             load_model(tmp_path / name)

@@ -102,7 +102,6 @@ def export_model(  # noqa: PLR0913  # every option of the command has a default 
     if activation is None:
         require_logits(anatomy, reference.output)
     report(f"Building the graph; maps explain layer {anatomy.layer!r}")
-    images = None if radiographs is None else read_radiographs(radiographs, *image.shape[1:3])
     try:
         card = ModelCard(
             name=name,
@@ -126,6 +125,7 @@ def export_model(  # noqa: PLR0913  # every option of the command has a default 
         )
     except ContractError as err:
         raise ExportError(f"{err}; correct the options, or the card file beside the model") from err
+    images = None if radiographs is None else read_radiographs(radiographs, card)
     graph = optimize(build_graph(anatomy, preprocessing), precision)
     with aside(output) as directory:
         report("Writing the SavedModel")

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from export.anatomy import Anatomy, dissect
 from export.errors import ExportError, UnsupportedModelError, VerificationError
@@ -117,6 +118,14 @@ def test_the_card_names_labels_target_layer_and_figures(tmp_path: Path) -> None:
     assert figures == dict.fromkeys(("batch", "logit_from_map", "map", "probability"), 1e-5)
     assert card.verification["map_correlation_at_least"] >= 0.999
     assert card.verification["findings_that_changed_sides"] == 0
+
+
+def test_radiographs_are_verified_on_as_well(tmp_path: Path) -> None:
+    Image.fromarray(probe_images(1, 50, 40)[0, :, :, 0]).save(tmp_path / "one.png")
+    card = describe(
+        export_model(small_model(), tmp_path / "out", resize="crop", radiographs=tmp_path)
+    )
+    assert (card.verification["images"], card.verification["radiographs"]) == (12, 1)
 
 
 def test_a_saturated_sigmoid_still_explains_itself(tmp_path: Path) -> None:

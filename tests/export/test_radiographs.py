@@ -1,0 +1,102 @@
+"""Check that a servable is verified on the pixels that the service will send."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, TiffImagePlugin
+
+from export.errors import ExportError
+from export.radiographs import read_radiographs
+from orchestrator.imaging import decode, model_input
+from serving.contract import ModelCard, ResizeMode
+from tests.support.images import ORIENTATION, encoded, png_of_lines
+
+
+def _gray() -> Image.Image:
+    noise = np.random.default_rng(1).integers(0, 256, (90, 70), np.uint8)
+    noise[:40] //= 3
+    return Image.fromarray(noise)
+
+
+def _deep() -> Image.Image:
+    return Image.fromarray((np.asarray(_gray(), np.uint16) * 16 + 30000).astype(np.uint16))
+
+
+def _colour(mode: str) -> Image.Image:
+    bands = [_gray().rotate(5 * turn) for turn in range(len(mode))]
+    return Image.merge(mode, bands)
+
+
+def _rotated(path: Path) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6  # to be turned by 90° clockwise
+    _gray().save(path, exif=exif)
+
+
+def _white_is_zero(path: Path) -> None:
+    _deep().save(path, tiffinfo={TiffImagePlugin.PHOTOMETRIC_INTERPRETATION: 0})
+
+
+FILES: dict[str, Callable[[Path], None]] = {
+    "gray.png": lambda path: _gray().save(path),
+    "deep.png": lambda path: _deep().save(path),
+    "deep.tif": lambda path: _deep().save(path),
+    "white-is-zero.tif": _white_is_zero,
+    "flat.png": lambda path: Image.new("I;16", (70, 90), 30000).save(path),
+    "rotated.png": _rotated,
+    "rotated.jpg": _rotated,
+    "colour.jpg": lambda path: _colour("RGB").save(path),
+    "inks.jpg": lambda path: _colour("CMYK").save(path),
+    "alpha.png": lambda path: _colour("RGBA").save(path),
+    "gray-alpha.png": lambda path: _colour("LA").save(path),
+    "palette.png": lambda path: _colour("RGB").quantize(32).save(path),
+    "bits.bmp": lambda path: _gray().convert("1").save(path),
+    "colour.webp": lambda path: _colour("RGB").save(path),
+}
+
+
+def card(resize: ResizeMode) -> ModelCard:
+    return ModelCard(
+        name="densenet", labels=("Mass",), thresholds=(0.5,), input_height=24, input_width=32, resize=resize,
+        preprocessing="none", architecture="none", activation="sigmoid", target_layer="relu", map_height=2,
+        map_width=2, weights="user", weights_sha256="0" * 64,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize("name", FILES)
+def test_the_pixels_are_those_that_the_service_sends(
+    name: str, resize: ResizeMode, tmp_path: Path
+) -> None:
+    FILES[name](tmp_path / name)
+    upload = (tmp_path / name).read_bytes()
+    served = model_input(decode(upload, max_pixels=10_000), card(resize))
+    (read,) = read_radiographs(tmp_path, card(resize))
+    np.testing.assert_array_equal(read[:, :, 0], served)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("float.tif", encoded(Image.fromarray(np.ones((40, 60), np.float32)), "TIFF")),
+        ("lab.tif", encoded(_colour("LAB"), "TIFF")),
+        ("deep-colour.png", png_of_lines(bytes(40 * (1 + 6 * 60)), (60, 40), 16, 2)),
+    ],
+    ids=["float", "CIELAB", "colour of 16 bits"],
+)
+def test_samples_that_the_service_reads_in_a_way_of_its_own_are_refused(
+    name: str, file: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(file)
+    with pytest.raises(ExportError, match=rf"{name}: its samples are neither of 8 bits"):
+        read_radiographs(tmp_path, card("squash"))
+
+
+def test_a_folder_without_images_and_a_file_that_is_none_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"\.webp\) in .*, got none"):
+        read_radiographs(tmp_path, card("squash"))
+    (tmp_path / "text.png").write_text("hello")
+    with pytest.raises(ExportError, match=r"expected an image, got .*text\.png"):
+        read_radiographs(tmp_path, card("squash"))

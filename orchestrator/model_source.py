@@ -59,7 +59,8 @@ def _files(settings: Settings) -> list[Path]:
     """Return the files that an export reads: model, labels, and the card file beside the model."""
     files = [path for path in (settings.model_path, settings.model_labels) if path is not None]
     if settings.model_path is not None:
-        card = settings.model_path.resolve().with_suffix(_CARD_SUFFIX)
+        path = settings.model_path
+        card = path.parent / f"{path.stem}{_CARD_SUFFIX}"
         files += [card] if card.exists() else []
     return files
 

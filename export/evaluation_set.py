@@ -46,7 +46,13 @@ def phantoms(count: int, seed: int, size: int, jobs: int, output: Path) -> None:
         raise click.BadParameter(
             f"expected --seed and --count to end below {FIRST_TRAINING}, got {seed + count}"
         )
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise click.BadParameter(
+            f"expected a folder that can be made, got {output}: {err.strerror}; name another",
+            param_hint="--output",
+        ) from err
     truths: list[Truth] = []
     # Spawned, not forked: the command line may have threads by now.
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:

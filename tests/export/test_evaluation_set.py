@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 from PIL import Image
 
@@ -31,3 +32,11 @@ def test_numbers_that_training_uses_are_refused(tmp_path: Path) -> None:
     done = CliRunner().invoke(phantoms, arguments)
     assert done.exit_code == 2
     assert "below 1000000000" in done.stderr
+
+
+@pytest.mark.parametrize("folder", ["a file/x", "/proc/x"])
+def test_a_folder_that_can_not_be_made_is_refused(folder: str, tmp_path: Path) -> None:
+    (tmp_path / "a file").touch()
+    done = CliRunner().invoke(phantoms, ["--output", str(tmp_path / folder)])
+    assert done.exit_code == 2
+    assert "--output: expected a folder that can be made, got" in done.stderr

@@ -24,14 +24,20 @@ from serving.contract import (
 WARMUP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MOST_RECORDS = 1000  # kMaxNumRecords in TF Serving's saved_model_warmup_util.h: more fails the load
 _PER_SIZE = 3  # one per signature
+MOST_IMAGES = 512  # of a request, which is made in memory, and run at every load: 26 MB at 224x224
 
 
 def check_batch_sizes(batch_sizes: Sequence[int]) -> None:
-    """Refuse more batch sizes than a servable may be warmed up at.
+    """Refuse more batch sizes, or larger ones, than a servable may be warmed up at.
 
     Raises:
-        ExportError: Their requests would fail the load.
+        ExportError: Their requests would fail the load, or not fit into memory.
     """
+    if max(batch_sizes, default=0) > MOST_IMAGES:
+        raise ExportError(
+            f"expected batch sizes of at most {MOST_IMAGES}, got {max(batch_sizes)}; name those that are served with "
+            "--batch-sizes, up to the server's max_batch_size (8 in serving/batching.config)"
+        )
     most, got = MOST_RECORDS // _PER_SIZE, len(set(batch_sizes))
     if got > most:
         raise ExportError(

@@ -43,3 +43,13 @@ def test_more_requests_than_a_load_allows_are_refused_before_any_work(tmp_path: 
     with pytest.raises(ExportError, match=r"at most 333 batch sizes.*got 334"):
         export_model(planted_model(), tmp_path / "out", batch_sizes=range(1, 335))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("size", [513, 99_999_999, 10**25])
+def test_larger_requests_than_are_ever_served_are_refused_before_any_work(
+    size: int, tmp_path: Path
+) -> None:
+    check_batch_sizes([512])
+    with pytest.raises(ExportError, match=rf"batch sizes of at most 512, got {size};"):
+        export_model(planted_model(), tmp_path / "out", batch_sizes=(1, size))
+    assert not (tmp_path / "out").exists()

@@ -22,7 +22,9 @@ IN_WORDS: Final[dict[Preprocessing, str]] = {
 
 
 # What normalises pixels where nothing but it and the image has been at work.
-_NORMALISERS: Final = {"Rescaling", "Normalization", "Divide", "TrueDivide", "Multiply"}
+_NORMALISERS: Final = {
+    "Add", "Divide", "Multiply", "Normalization", "Rescaling", "Subtract", "TrueDivide",
+}  # fmt: skip
 
 
 def settle_preprocessing(asked: Preprocessing | None, logits: keras.KerasTensor) -> Preprocessing:
@@ -87,7 +89,7 @@ def _known(kind: Preprocessing) -> Preprocessing:
 
 
 def _normalises_pixels(call: Any) -> bool:
-    """Tell whether a call scales what no weights have been applied to."""
+    """Tell whether a call scales or shifts what no weights have been applied to."""
     before = (each.operation for tensor in inputs_of(call) for each in behind(tensor))
     return kind_of(call.operation) in _NORMALISERS and not any(map(_learns, before))
 

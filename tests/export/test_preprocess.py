@@ -21,6 +21,8 @@ OWN = {
     "after augmentation": keras.Sequential([layers.RandomFlip(), layers.Rescaling(1 / 127.5, -1)]),
     "normalization": layers.Normalization(mean=120.0, variance=900.0),
     "division": lambda image: image / 127.5 - 1.0,
+    "subtraction": lambda image: image - 127.0,
+    "vgg16's": keras.applications.vgg16.preprocess_input,  # colours in reverse, minus their means
     "multiplication": lambda image: keras.ops.multiply(image, 1 / 255),
 }
 

@@ -217,6 +217,8 @@ def _reduction(node: Any, features: keras.KerasTensor) -> Pooling:
 
 
 def _is_affine(node: Any) -> bool:
+    if getattr(node.operation, "quantization_mode", None) is not None:
+        return False  # rounds by the scale of its input
     kind = kind_of(node.operation)
     return activation_of(node.operation) == "linear" and kind in _AFFINE | {"Activation"}
 

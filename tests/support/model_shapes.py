@@ -128,6 +128,14 @@ def application() -> Shape:
     return Shape(model, trunk, lambda values: _linear(dense, pooling(values)))
 
 
+def _quantized() -> Shape:
+    """Build a head whose dense layer rounds what it reads and its weights to 8 bits."""
+    dense = _dense()
+    shape = functional(MEAN(), dense, "sigmoid")
+    dense.quantize("int8")
+    return shape
+
+
 def scale_invariant(normalize: Callable[[], keras.Layer], activation: str) -> Shape:
     """Build a head that does not mind its input's scale, so that each map has the mean 0, on flat images all over."""
     image = keras.Input((SIZE, SIZE, 3))
@@ -226,6 +234,7 @@ SHAPES: Mapping[str, Callable[[], Shape]] = {
     "functional, own normalisation, gray": lambda: functional(
         MEAN(), _dense(), "sigmoid", 1, layers.Normalization(mean=120.0, variance=900.0)
     ),
+    "functional, mean, dense of 8 bits": _quantized,
     "layer normalisation after the mean": lambda: scale_invariant(
         lambda: layers.LayerNormalization(epsilon=1e-6), "sigmoid"
     ),

@@ -6,6 +6,7 @@ import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any, Final
 
 import click
@@ -23,6 +24,26 @@ _RETRIED: Final = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABL
 
 class ClientError(Exception):
     """An image that got no result; the message says why."""
+
+
+class Patience:
+    """Wait between attempts, unless somebody has lost patience: who waits then gets no result."""
+
+    def __init__(self) -> None:
+        self._lost = Event()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait.
+
+        Raises:
+            ClientError: Patience was lost meanwhile, or before.
+        """
+        if self._lost.wait(seconds):
+            raise ClientError("interrupted")
+
+    def lose(self) -> None:
+        """Wait no more, in any thread."""
+        self._lost.set()
 
 
 def open_client(server: str, timeout: float) -> httpx.Client:
@@ -64,13 +85,18 @@ def read_image(path: Path) -> bytes:
         raise ClientError(f"expected a file that can be read: {err.strerror}") from err
 
 
-def request_report(client: httpx.Client, image: bytes, form: Mapping[str, str]) -> dict[str, Any]:
+def request_report(
+    client: httpx.Client,
+    image: bytes,
+    form: Mapping[str, str],
+    sleep: Callable[[float], object] = time.sleep,
+) -> dict[str, Any]:
     """Send one image and return its report.
 
     Raises:
         ClientError: There was no answer, or a refusal.
     """
-    return read_report(request_archive(client, image, form))
+    return read_report(request_archive(client, image, form, sleep))
 
 
 def read_report(content: bytes) -> dict[str, Any]:

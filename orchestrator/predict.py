@@ -8,14 +8,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from threading import Event
 from typing import Any, Final, TypeAlias
 
 import click
 import httpx
 
 from orchestrator.batch_client import request_archives
-from orchestrator.client import ClientError, open_client, read_image, request_archive
+from orchestrator.client import ClientError, Patience, open_client, read_image, request_archive
 from orchestrator.output import make_folder
 from orchestrator.unpack import unpack
 from orchestrator.waiting import timeout_option
@@ -139,15 +138,11 @@ def _at_once(
     client: httpx.Client, items: Sequence[Item], form: dict[str, str], jobs: int
 ) -> _Answers:
     """Yield the answer to each image, several being sent at once; to close it is to send no more."""
-    stopped = Event()
-
-    def sleep(seconds: float) -> None:
-        if stopped.wait(seconds):
-            raise ClientError("interrupted")
+    patience = Patience()
 
     def ask(item: Item) -> bytes | ClientError:
         try:
-            return request_archive(client, read_image(item.path), form, sleep)
+            return request_archive(client, read_image(item.path), form, patience.sleep)
         except ClientError as err:
             return err
 
@@ -155,7 +150,7 @@ def _at_once(
         try:
             yield from _as_done(pool, ask, items, jobs * _PENDING_PER_JOB)
         finally:
-            stopped.set()
+            patience.lose()
             pool.shutdown(cancel_futures=True)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam.placement import Placement
-from orchestrator.client import ClientError, open_client, read_image, request_report
+from orchestrator.client import ClientError, Patience, open_client, read_image, request_report
 from orchestrator.evaluation.localisation import Box
 from orchestrator.evaluation.truth import Boxes
 
@@ -115,10 +115,10 @@ def gather(
     boxes = boxes or {}
     reports: dict[str, dict[str, Any]] = {}
     failures: dict[str, str] = {}
-    client = open_client(server, timeout)
+    client, patience = open_client(server, timeout), Patience()
     with client, ThreadPoolExecutor(jobs) as pool:
         pending = {
-            pool.submit(_ask, client, path, maps=name in boxes): name
+            pool.submit(_ask, client, path, patience, maps=name in boxes): name
             for name, path in images.items()
         }
         try:
@@ -135,13 +135,14 @@ def gather(
                     _refuse_outside(boxes.get(name, {}), report)
                     reports[name] = report
         finally:  # what is not sent yet shall not be
+            patience.lose()
             pool.shutdown(cancel_futures=True)
     return collect({name: reports[name] for name in images if name in reports}, failures)
 
 
-def _ask(client: httpx.Client, path: Path, *, maps: bool) -> dict[str, Any]:
+def _ask(client: httpx.Client, path: Path, patience: Patience, *, maps: bool) -> dict[str, Any]:
     form = _FORM | ({"maps": "true"} if maps else {})
-    report = request_report(client, read_image(path), form)
+    report = request_report(client, read_image(path), form, patience.sleep)
     if maps and "activation_maps" not in report:
         raise ClientError("expected activation maps in the report, got none; update the service")
     return report

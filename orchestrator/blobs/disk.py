@@ -32,6 +32,7 @@ class DiskBlobs:
             until = time.time() + ttl
             os.utime(aside, (until, until))
             aside.replace(self._folder / name)
+            self._sync()
         except OSError as err:
             with suppress(OSError):
                 aside.unlink()
@@ -70,6 +71,14 @@ class DiskBlobs:
         for path in old:
             if path.name not in kept:
                 self.delete(path.name)
+
+    def _sync(self) -> None:
+        """Bring the folder's names to the disk: without its name a file is lost with the power."""
+        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _unavailable() -> BlobsUnavailableError:

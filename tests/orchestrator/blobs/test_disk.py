@@ -59,3 +59,18 @@ def test_a_folder_that_cannot_be_used_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(BlobsUnavailableError):
         DiskBlobs(tmp_path / "file").put("a", b"1", 100)
+
+
+def test_the_name_of_what_was_put_is_on_the_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+
+    def fsync(descriptor: int) -> None:
+        opened = Path(f"/proc/self/fd/{descriptor}").resolve()
+        synced.append((opened, (tmp_path / "a").exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    DiskBlobs(tmp_path).put("a", b"1", 100)
+    assert len(synced) == 2
+    assert synced[-1] == (tmp_path, True)

@@ -12,6 +12,7 @@ from orchestrator.errors import BlobsUnavailableError
 
 _RETRY_AFTER: Final = 5
 _UNACCEPTED_SECONDS: Final = 600
+_ASKED_AT_ONCE: Final = 500
 
 
 class DiskBlobs:
@@ -67,10 +68,12 @@ class DiskBlobs:
                     path.unlink()
                 elif status.st_ctime < long_ago and not unfinished:
                     old.append(path)
-        kept = held([path.name for path in old])
-        for path in old:
-            if path.name not in kept:
-                self.delete(path.name)
+        for start in range(0, len(old), _ASKED_AT_ONCE):
+            names = [path.name for path in old[start : start + _ASKED_AT_ONCE]]
+            kept = held(names)
+            for name in names:
+                if name not in kept:
+                    self.delete(name)
 
     def _sync(self) -> None:
         """Bring the folder's names to the disk: without its name a file is lost with the power."""

@@ -1,15 +1,19 @@
-"""Look after tasks in the background: due retries, orphans, webhooks, old files."""
+"""Look after tasks in the background: due retries, orphans, webhooks, old blobs."""
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import redis
 
 from orchestrator.periodic import PERIOD_SECONDS, PeriodicThread
 from orchestrator.redis_client import translated
 
+# The key is gone a moment before the next tick, or every second tick would be missed.
+_EARLY_MS: Final = 100
+
 
 class Caretaker:
-    """Call chores about once a second; of all processes, whoever comes first.
+    """Call chores about once a second, or as seldom as told; of all processes, whoever comes first.
 
     Every chore may be done twice at once without harm. The key in Redis only saves work.
 
@@ -17,14 +21,20 @@ class Caretaker:
         client: A client of its own: this thread's locks must not be held when a worker forks.
         key: Held in Redis by whoever comes first.
         chores: What to do; one that returns true has more of it, and is called again at once.
+        every: Seconds between one time and the next.
     """
 
     def __init__(
-        self, client: "redis.Redis", key: str, chores: Sequence[Callable[[], bool | None]]
+        self,
+        client: "redis.Redis",
+        key: str,
+        chores: Sequence[Callable[[], bool | None]],
+        every: float = PERIOD_SECONDS,
     ) -> None:
         self._client = client
         self._key = key
         self._chores = chores
+        self._milliseconds = int(1000 * every) - _EARLY_MS
         self._thread = PeriodicThread("caretaker", self._tick)
 
     def start(self) -> None:
@@ -37,7 +47,7 @@ class Caretaker:
 
     def _tick(self) -> None:
         with translated():
-            mine = self._client.set(self._key, b"1", nx=True, px=int(900 * PERIOD_SECONDS))
+            mine = self._client.set(self._key, b"1", nx=True, px=self._milliseconds)
         if mine:
             for chore in self._chores:
                 while chore() and not self._thread.stopping:

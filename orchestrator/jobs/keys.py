@@ -10,6 +10,9 @@ SIZES: Final = "cxr:held:sizes"  # hash: upload or result → bytes; their sum u
 OUTBOX: Final = "cxr:outbox"  # sorted set: task → when its webhook is due
 TICK: Final = "cxr:tick"  # held by whoever has looked after the tasks within the last second
 CALLBACK_TICK: Final = "cxr:tick:callbacks"  # the same for callbacks
+SWEEP_TICK: Final = (
+    "cxr:tick:sweep"  # held by whoever has swept the blobs on the disk within the last minute
+)
 OUTCOMES: Final = "cxr:stats:outcomes"  # hash: what became of tasks → how often, ever
 
 RQ_QUEUE: Final = f"rq:queue:{QUEUE_NAME}"

@@ -1,8 +1,8 @@
 """Build the parts of this package as the settings say."""
 
 import logging
-from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 import redis
 
@@ -26,6 +26,8 @@ from orchestrator.storage.create import create_store
 from orchestrator.telemetry.telemetry import NO_TELEMETRY, Telemetry
 
 _log = logging.getLogger(__name__)
+
+_SWEEP_SECONDS: Final = 60.0
 
 
 def lifetimes(settings: Settings) -> Lifetimes:
@@ -89,15 +91,14 @@ def create_workshop(
 def create_caretakers(settings: Settings) -> list[Caretaker]:
     """Return what looks after tasks in each process, with clients of their own.
 
-    Calls of callbacks may take long; they have a thread to themselves.
+    Calls of callbacks and looking through a folder may take long; they have threads to themselves.
     """
     client = connect(settings.redis_url)
-    ledger = create_ledger(settings, client)
-    chores: list[Callable[[], bool | None]] = [
-        partial(_rescue, ledger),
-        partial(create_blobs(settings, client).sweep, ledger.held),
-    ]
-    found = [Caretaker(client, keys.TICK, chores)]
+    found = [Caretaker(client, keys.TICK, [partial(_rescue, create_ledger(settings, client))])]
+    if settings.blobs == "disk":
+        own = connect(settings.redis_url)
+        sweep = partial(create_blobs(settings, own).sweep, create_ledger(settings, own).held)
+        found.append(Caretaker(own, keys.SWEEP_TICK, [sweep], every=_SWEEP_SECONDS))
     if settings.callback_hosts and settings.callback_secret:
         own = connect(settings.redis_url)
         calls = Callbacks(own, create_ledger(settings, own), settings.callback_secret)

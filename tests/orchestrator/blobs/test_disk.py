@@ -1,5 +1,6 @@
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,22 @@ def test_the_name_of_what_was_put_is_on_the_disk_too(
     DiskBlobs(tmp_path).put("a", b"1", 100)
     assert len(synced) == 2
     assert synced[-1] == (tmp_path, True)
+
+
+def test_what_tasks_hold_is_asked_in_slices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        (tmp_path / str(number)).write_bytes(b"1")
+        os.utime(tmp_path / str(number), (time.time() + 100,) * 2)
+    monkeypatch.setattr(disk, "_UNACCEPTED_SECONDS", -1)
+    monkeypatch.setattr(disk, "_ASKED_AT_ONCE", 2)
+    asked = []
+
+    def held(names: Sequence[str]) -> Sequence[str]:
+        asked.append(len(names))
+        return [name for name in names if name in ("1", "4")]
+
+    DiskBlobs(tmp_path).sweep(held)
+    assert asked == [2, 2, 1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "4"]

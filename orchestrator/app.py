@@ -20,6 +20,7 @@ from orchestrator.auditor import AuditMiddleware
 from orchestrator.body_limit import BodyLimitMiddleware
 from orchestrator.body_timeout import BodyTimeoutMiddleware
 from orchestrator.guard import GuardMiddleware
+from orchestrator.jobs.care import Caretaker
 from orchestrator.jobs.metrics import QueueCollector, QueueLimits
 from orchestrator.jobs.wiring import create_caretakers, create_desk
 from orchestrator.limiter import Limiter, missed_counter
@@ -48,7 +49,7 @@ from orchestrator.settings import Settings
 from orchestrator.stats.notes import Notes
 from orchestrator.stats.statistics import Statistics
 from orchestrator.storage.create import create_store
-from orchestrator.storage.sweeper import sweep_regularly
+from orchestrator.storage.sweeper import Sweeper
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.telemetry.middleware import TelemetryMiddleware
 from orchestrator.telemetry.probe import UpCollector
@@ -108,43 +109,41 @@ def create_app(settings: Settings) -> Starlette:
             "batches": BoundedThreads(1, _BATCH_QUEUE),
         }
         ThreadCollector(pools, registry)
-        async with anyio.create_task_group() as background:
-            background.start_soon(sweep_regularly, store)
-            caretakers = create_caretakers(settings)
+        caretakers: list[Caretaker | Sweeper]
+        caretakers = [*create_caretakers(settings), Sweeper(store)]
+        for caretaker in caretakers:
+            caretaker.start()
+        notes.start()
+        try:
+            yield {
+                "services": Services(
+                    settings=settings,
+                    model=model,
+                    store=store,
+                    desk=create_desk(settings, client, store),
+                    registry=registry,
+                    telemetry=telemetry,
+                    statistics=statistics,
+                    notes=notes,
+                    audit=AuditReader(client) if auditor else None,
+                    threads=pools["analyses"],
+                    health_threads=pools["health"],
+                    watch=watch,
+                    watch_threads=pools["watch"],
+                    streams=anyio.CapacityLimiter(_STREAMS),
+                    desk_threads=pools["tasks"],
+                    batch_threads=pools["batches"],
+                )
+            }
+        finally:
+            model.close()
             for caretaker in caretakers:
-                caretaker.start()
-            notes.start()
-            try:
-                yield {
-                    "services": Services(
-                        settings=settings,
-                        model=model,
-                        store=store,
-                        desk=create_desk(settings, client, store),
-                        registry=registry,
-                        telemetry=telemetry,
-                        statistics=statistics,
-                        notes=notes,
-                        audit=AuditReader(client) if auditor else None,
-                        threads=pools["analyses"],
-                        health_threads=pools["health"],
-                        watch=watch,
-                        watch_threads=pools["watch"],
-                        streams=anyio.CapacityLimiter(_STREAMS),
-                        desk_threads=pools["tasks"],
-                        batch_threads=pools["batches"],
-                    )
-                }
-            finally:
-                model.close()
-                for caretaker in caretakers:
-                    await anyio.to_thread.run_sync(caretaker.stop)
-                await anyio.to_thread.run_sync(notes.stop)
-                watch.close()
-                client.close()
-                await pool.aclose()
-                await anyio.to_thread.run_sync(telemetry.tracer.close)
-                background.cancel_scope.cancel()  # last: all that is awaited after it ends at once
+                await anyio.to_thread.run_sync(caretaker.stop)
+            await anyio.to_thread.run_sync(notes.stop)
+            watch.close()
+            client.close()
+            await pool.aclose()
+            await anyio.to_thread.run_sync(telemetry.tracer.close)
 
     app = Starlette(
         routes=[

@@ -117,6 +117,22 @@ def test_a_worker_that_was_not_heard_of_for_long_is_listed_again(
 
 
 @pytest.mark.slow
+def test_a_worker_sweeps_the_pictures_in_its_own_folder(
+    client: "redis.Redis", environment: dict[str, str], settings: Settings, tmp_path: Path
+) -> None:
+    old = settings.data_dir / "files" / "ab" / "old.jpg"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"1")
+    os.utime(old, (0, 0))
+    worker = Service([*CXR, "worker"], environment, tmp_path / "worker.log")
+    worker.start()
+    try:
+        wait_until(lambda: not old.exists())
+    finally:
+        assert worker.stop() == 0
+
+
+@pytest.mark.slow
 def test_a_worker_that_lacks_something_takes_no_task(
     client: "redis.Redis", environment: dict[str, str], settings: Settings, tmp_path: Path
 ) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import anyio
 import pytest
 
 from orchestrator.errors import (
@@ -17,7 +16,7 @@ from orchestrator.errors import (
 )
 from orchestrator.storage.disk import DiskStore
 from orchestrator.storage.links import Links
-from orchestrator.storage.sweeper import sweep_regularly
+from orchestrator.storage.sweeper import Sweeper
 from tests.support.overlays import overlay
 
 ANALYSIS = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -146,21 +145,22 @@ def test_drafts_of_dead_processes_are_swept(tmp_path: Path) -> None:
     assert make(tmp_path).sweep() == 1
 
 
-def test_sweeping_goes_on_until_it_is_cancelled(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("every", "swept"), [(0.0, True), (60.0, False)])
+def test_sweeping_goes_on_until_it_is_stopped(tmp_path: Path, every: float, swept: bool) -> None:
     store = make(tmp_path)
-
-    async def scenario() -> None:
-        async with anyio.create_task_group() as background:
-            background.start_soon(sweep_regularly, store, 0.01)
-            store.put(ANALYSIS, [overlay()])
-            (path,) = files(tmp_path)
-            os.utime(path, (0, 0))
-            with anyio.fail_after(5):
-                while path.exists():  # noqa: ASYNC110 - the file system tells no one
-                    await anyio.sleep(0.01)
-            background.cancel_scope.cancel()
-
-    anyio.run(scenario)
+    sweeper = Sweeper(store, every)
+    sweeper.start()
+    left = []
+    for _ in range(2):
+        store.put(ANALYSIS, [overlay()])
+        (path,) = files(tmp_path)
+        os.utime(path, (0, 0))
+        until = time.monotonic() + 3
+        while path.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        left.append(path.exists())
+    sweeper.stop()
+    assert left == [False, not swept]
 
 
 def test_a_folder_that_cant_be_written_is_unavailable_and_named(tmp_path: Path) -> None:

@@ -40,6 +40,11 @@ def client_key() -> str:
     return key
 
 
+def names_redis() -> bool:
+    """Tell whether a Redis was named, be it the one that is the default."""
+    return bool(os.environ.get("REDIS_URL"))
+
+
 def _integer(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         value = int(text) if text.strip().lstrip("-").isdigit() else None
@@ -254,7 +259,7 @@ class Settings:
     redis_url: str = _setting(
         "redis://127.0.0.1:6379/0",
         _redis_url,
-        "Redis or Valkey that holds tasks and statistics.",
+        "Redis or Valkey that holds tasks and statistics; `cxr up` starts its own if unset.",
         secret=True,
     )
     blobs: str = _setting(

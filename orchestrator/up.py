@@ -18,10 +18,11 @@ from orchestrator import dashboard, embedded_redis, logs, model_source
 from orchestrator.access.mode import choose_access
 from orchestrator.publish_model import explained
 from orchestrator.serve import read_settings, require_data_dir
-from orchestrator.settings import Settings, SettingsError
+from orchestrator.settings import Settings, SettingsError, names_redis
 from orchestrator.supervisor import Child, stop_all
 
 _POLL: Final = 0.2
+_HIGHEST_PORT: Final = 65535
 _LOOPBACK: Final = "127.0.0.1"
 _SERVING: Final = Path(serving.__file__).parent
 
@@ -34,6 +35,7 @@ def up() -> None:
     require_data_dir(settings)
     try:
         choose_access(settings)
+        _check_metrics_ports(settings)
     except SettingsError as err:
         raise click.ClickException(str(err)) from err
     with _only_one(settings.data_dir):
@@ -85,7 +87,7 @@ def _children(settings: Settings, port: int, folder: Path) -> list[Child]:
     ]
     shared = {"MODEL_SERVER": f"{_LOOPBACK}:{model_port}"}
     children = [Child("model-server", model_server)]
-    if _embeds_redis(settings):
+    if _embeds_redis():
         redis_port = _free_port(_LOOPBACK, 0)
         shared["REDIS_URL"] = f"redis://{_LOOPBACK}:{redis_port}/0"
         data = settings.data_dir / "redis"
@@ -99,6 +101,16 @@ def _children(settings: Settings, port: int, folder: Path) -> list[Child]:
     return [*children, *workers, *_dashboard(settings, [*cxr, "dashboard"], shared), api]
 
 
+def _check_metrics_ports(settings: Settings) -> None:
+    """Make sure that counting on from METRICS_PORT ends at a port."""
+    highest = _HIGHEST_PORT - settings.workers
+    if settings.metrics_port is not None and settings.metrics_port > highest:
+        raise SettingsError(
+            f"METRICS_PORT: expected a number up to {highest}, as each of WORKERS={settings.workers} takes one of the"
+            f" next, got {settings.metrics_port}; lower one of them"
+        )
+
+
 def _metrics_port(settings: Settings, number: int) -> dict[str, str]:
     """Return a port for the figures of one process, the API being number 0: they can't share one."""
     if settings.metrics_port is None:
@@ -106,9 +118,9 @@ def _metrics_port(settings: Settings, number: int) -> dict[str, str]:
     return {"METRICS_PORT": str(settings.metrics_port + number)}
 
 
-def _embeds_redis(settings: Settings) -> bool:
+def _embeds_redis() -> bool:
     """Tell whether to start a Redis of our own: if none was named, and the wheel is there."""
-    return settings.redis_url == Settings().redis_url and embedded_redis.is_installed()
+    return not names_redis() and embedded_redis.is_installed()
 
 
 def _dashboard(

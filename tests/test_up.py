@@ -28,7 +28,7 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "small.keras"
 
 
-def start(data_dir: Path, model: Path, port: int) -> subprocess.Popen[bytes]:
+def start(data_dir: Path, model: Path, port: int, **settings: str) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
         "PORT": str(port),
@@ -36,6 +36,7 @@ def start(data_dir: Path, model: Path, port: int) -> subprocess.Popen[bytes]:
         "MODEL_PATH": str(model),
         "MODEL_LABELS": str(model.with_name("labels.txt")),
         "MODEL_PREPROCESS": "rescale",
+        **settings,
     }
     with data_dir.with_suffix(".log").open("ab") as log:
         return subprocess.Popen(
@@ -108,3 +109,14 @@ def test_a_missing_model_file_is_refused_naming_the_setting(tmp_path: Path) -> N
     process = start(tmp_path / "data", tmp_path / "missing.keras", free_port())
     assert process.wait(30) == 1
     assert "MODEL_PATH" in (tmp_path / "data.log").read_text()
+
+
+def test_ports_for_figures_that_do_not_exist_are_refused_before_anything_starts(
+    tmp_path: Path,
+) -> None:
+    settings = {"METRICS_PORT": "65534", "WORKERS": "2"}
+    process = start(tmp_path / "data", tmp_path / "missing.keras", free_port(), **settings)
+    assert process.wait(30) == 1
+    log = (tmp_path / "data.log").read_text()
+    assert "METRICS_PORT: expected a number up to 65533" in log
+    assert "MODEL_PATH" not in log

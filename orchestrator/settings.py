@@ -297,7 +297,7 @@ class Settings:
         500_000_000, _integer(1, 2**40), "Largest batch, in bytes, as sent and as unpacked."
     )
     body_bytes: int = _setting(
-        1_000_000_000,
+        500_000_000,
         _integer(1, 2**40),
         "Bytes of bodies that an API process takes in at once before it answers 503.",
     )

@@ -11,6 +11,7 @@ from orchestrator.serve import GRACE_SECONDS, read_settings
 from orchestrator.settings import Settings
 from serving.contract import MODEL_NAME
 from tests.containers.env_example import COMPOSE, FILE, ROOT, STACK, env_example
+from tests.support.api_memory import memory_limit, most_memory
 
 KNOWN_FLAGS = {
     line.partition("=")[0]
@@ -181,6 +182,10 @@ def test_a_worker_has_time_to_end_its_job() -> None:
 
 def test_the_api_has_time_to_end_what_is_under_way() -> None:
     assert seconds(SERVICES["api"]["stop_grace_period"]) > GRACE_SECONDS + 5
+
+
+def test_the_api_has_the_memory_that_its_settings_may_take() -> None:
+    assert memory_limit(SERVICES["api"]["mem_limit"]) > most_memory(Settings())
 
 
 def test_redis_forgets_nothing_it_has_answered() -> None:

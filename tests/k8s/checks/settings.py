@@ -1,4 +1,4 @@
-"""See that every variable of the service is a setting of it, and that the start would not be refused."""
+"""See that variables are settings, that the start would not be refused, and that memory is enough for them."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -6,7 +6,8 @@ from typing import Final
 
 from orchestrator.dashboard import check_access
 from orchestrator.settings import Settings, SettingsError
-from tests.k8s.manifests import Manifests, image_name
+from tests.k8s.manifests import Manifests, Object, image_name
+from tests.support.api_memory import memory_limit, most_memory
 
 # Parts of other variables, which the service itself does not read.
 _PARTS: Final = {"REDIS_PASSWORD"}
@@ -14,7 +15,7 @@ _NAMES: Final = {field.name.upper() for field in dataclasses.fields(Settings)}
 
 
 def check(manifests: Manifests) -> Iterator[str]:
-    """Complain of variables that are no settings, or whose values can't be used together."""
+    """Complain of variables that are no settings, whose values can't be used together, or ask for more memory."""
     for workload in manifests.workloads():
         for container in workload.containers():
             if image_name(container) != "cxr-service":
@@ -29,10 +30,22 @@ def check(manifests: Manifests) -> Iterator[str]:
             except SettingsError as err:
                 yield f"{workload.name}: {err}"
                 continue
-            ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-            listens = {"http": settings.port, "metrics": settings.metrics_port}
-            if container["args"] == ["dashboard"]:
-                listens = {"http": settings.dashboard_port}
-            for name, number in ports.items():
-                if listens.get(name) != number:
-                    yield f"{workload.name}: port {name} is {listens.get(name)} to the process"
+            if container["args"] == ["serve"]:
+                yield from _memory(workload.name, container, settings)
+            yield from _ports(workload.name, container, settings)
+
+
+def _ports(name: str, container: Object, settings: Settings) -> Iterator[str]:
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    listens = {"http": settings.port, "metrics": settings.metrics_port}
+    if container["args"] == ["dashboard"]:
+        listens = {"http": settings.dashboard_port}
+    for port, number in ports.items():
+        if listens.get(port) != number:
+            yield f"{name}: port {port} is {listens.get(port)} to the process"
+
+
+def _memory(name: str, container: Object, settings: Settings) -> Iterator[str]:
+    most = most_memory(settings)
+    if most > memory_limit(container["resources"]["limits"]["memory"]):
+        yield f"{name}: may take {most / 1e9:g} GB of memory, and is killed before"

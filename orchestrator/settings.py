@@ -259,7 +259,7 @@ class Settings:
     redis_url: str = _setting(
         "redis://127.0.0.1:6379/0",
         _redis_url,
-        "Redis or Valkey that holds tasks and statistics; `cxr up` starts its own if unset.",
+        "Redis 7 or newer, or Valkey, that holds tasks and statistics; `cxr up` starts its own if unset.",
         secret=True,
     )
     blobs: str = _setting(

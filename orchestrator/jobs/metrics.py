@@ -27,12 +27,15 @@ _GAUGES: Final = {
     "failed": ("cxr_tasks_failed", "Failed tasks that are still kept."),
     "oldest_waiting_seconds": (
         "cxr_tasks_oldest_waiting_seconds",
-        "Time since the first task of the queue was accepted.",
+        "Time since the first task of the queue, or the oldest that is to be tried again, was accepted.",
     ),
     "held_bytes": ("cxr_tasks_held_bytes", "Bytes of uploads and results."),
 }
 _LIMITS: Final = {
-    "tasks": ("cxr_tasks_waiting_limit", "Tasks that may wait."),
+    "tasks": (
+        "cxr_tasks_waiting_limit",
+        "Tasks that may wait, in the queue or for their next try.",
+    ),
     "bytes": ("cxr_tasks_held_limit_bytes", "Bytes of uploads and results that may be kept."),
 }
 _REDIS: Final = {

@@ -1,0 +1,51 @@
+"""How the queue stands, by what lies in a real Redis."""
+
+import time
+from collections.abc import Mapping
+
+import pytest
+import redis
+
+from orchestrator.jobs import keys
+from orchestrator.jobs.overview import look
+
+
+@pytest.mark.parametrize(
+    ("queue", "scheduled", "oldest"),
+    [
+        ({}, {}, 0),
+        ({"a": 20, "b": 10}, {}, 20),
+        ({"a": 20}, {"c": 10}, 20),
+        ({"a": 20}, {"c": 10, "d": 600, "e": 30}, 600),
+        ({}, {"c": 10, "d": 600, "e": 30}, 600),
+    ],
+)
+def test_the_age_is_that_of_the_first_in_the_queue_or_of_the_oldest_to_be_tried_again(
+    client: "redis.Redis", queue: Mapping[str, int], scheduled: Mapping[str, int], oldest: int
+) -> None:
+    now = time.time()
+    for task_id, age in {**queue, **scheduled}.items():
+        client.hset(keys.task_key(task_id), "created", now - age)
+    for task_id in queue:
+        client.rpush(keys.RQ_QUEUE, task_id)
+    for number, task_id in enumerate(scheduled):
+        client.zadd(keys.RQ_SCHEDULED, {task_id: now + number})
+    seen = look(client)
+    assert (seen.waiting, seen.retrying) == (len(queue), len(scheduled))
+    assert seen.oldest_waiting_seconds == pytest.approx(oldest, abs=2)
+
+
+def test_a_task_that_was_forgotten_has_no_age(client: "redis.Redis") -> None:
+    client.zadd(keys.RQ_SCHEDULED, {"gone": time.time()})
+    client.rpush(keys.RQ_QUEUE, "gone")
+    assert look(client).oldest_waiting_seconds == 0
+
+
+def test_it_can_be_seen_while_redis_has_no_memory_left(client: "redis.Redis") -> None:
+    client.hset(keys.task_key("a"), "created", time.time() - 100)
+    client.zadd(keys.RQ_SCHEDULED, {"a": time.time()})
+    client.config_set("maxmemory", 1)
+    try:
+        assert look(client).oldest_waiting_seconds == pytest.approx(100, abs=2)
+    finally:
+        client.config_set("maxmemory", 0)

@@ -91,6 +91,8 @@ def _one(settings: Settings, relay: Relay, stopping: threading.Event) -> bool:
         current.work(logging_level="WARNING")
     except Exception as err:  # noqa: BLE001 - this loop is the outermost of its process
         _log.warning("worker starts again", extra={"error": type(err).__name__})
+        if current is not None:
+            current.dismiss()  # RQ does not end what it could not begin, as where Redis has no memory left
     return current is not None and current.was_asked_to_stop
 
 

@@ -128,7 +128,7 @@ class TaskWorker(Worker):
             HorseNotReadyError: It can't be prepared.
         """
         if self._jobs_left == 0:
-            self._dismiss()
+            self.dismiss()
             self._fork()
 
     def dequeue_job_and_maintain_ttl(
@@ -213,7 +213,7 @@ class TaskWorker(Worker):
     def teardown(self) -> None:
         """Let the horse go along with the worker."""
         if not self.is_horse:
-            self._dismiss()
+            self.dismiss()
         super().teardown()
 
     def _fork(self) -> None:
@@ -282,7 +282,7 @@ class TaskWorker(Worker):
             execution.delete(job, pipeline)
             pipeline.execute()
 
-    def _dismiss(self) -> None:
+    def dismiss(self) -> None:
         """Let the horse end, which it does when its pipe does, and see it off."""
         if self._answers < 0:
             return

@@ -133,6 +133,25 @@ def test_a_worker_sweeps_the_pictures_in_its_own_folder(
 
 
 @pytest.mark.slow
+def test_a_worker_keeps_one_horse_however_often_it_starts_again(
+    client: "redis.Redis", environment: dict[str, str], tmp_path: Path
+) -> None:
+    """It does so each second while Redis has no memory left, and none of its writes are taken."""
+    client.config_set("maxmemory", 1)
+    worker = Service([*CXR, "worker"], environment, tmp_path / "worker.log")
+    worker.start()
+    try:
+        wait_until(lambda: worker.log.read_text().count("worker starts again") >= 5)
+        assert len(worker.horses()) <= 1
+        client.config_set("maxmemory", 0)
+        wait_until(lambda: look(client).workers == 1)
+        time.sleep(1)  # its signals are RQ's from then on
+    finally:
+        client.config_set("maxmemory", 0)
+        assert worker.stop() == 0
+
+
+@pytest.mark.slow
 def test_a_worker_that_lacks_something_takes_no_task(
     client: "redis.Redis", environment: dict[str, str], settings: Settings, tmp_path: Path
 ) -> None:

@@ -84,10 +84,8 @@ def _one(settings: Settings, relay: Relay, stopping: threading.Event) -> bool:
         ledger = create_ledger(settings, connect(settings.redis_url))
         queue = open_queue(connect(settings.redis_url))
         horse = _Horse(settings, relay)
-        current = TaskWorker(queue, ledger, horse.prepare, horse.farewell)
+        current = TaskWorker(queue, ledger, horse.prepare, horse.farewell, stopping.is_set)
         current.make_ready()
-        if stopping.is_set():
-            return True
         current.work(logging_level="WARNING")
     except Exception as err:  # noqa: BLE001 - this loop is the outermost of its process
         _log.warning("worker starts again", extra={"error": type(err).__name__})

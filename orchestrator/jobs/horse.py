@@ -65,6 +65,7 @@ class TaskWorker(Worker):
         ledger: Where leases are renewed and crashes counted; used by the parent only.
         prepare: Called once in each new horse, before its first job.
         farewell: Called in each horse that ends of itself, after its last job.
+        is_stopping: Tells whether a signal came before this worker could take it.
     """
 
     death_penalty_class = _JobDeadline
@@ -79,6 +80,7 @@ class TaskWorker(Worker):
         ledger: Ledger,
         prepare: Callable[[], None],
         farewell: Callable[[], None] = lambda: None,
+        is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(
             [queue],
@@ -91,8 +93,16 @@ class TaskWorker(Worker):
         self._ledger = ledger
         self._prepare = prepare
         self._farewell = farewell
+        self._is_stopping = is_stopping
         self._horse = self._orders = self._answers = -1
         self._jobs_left = 0
+
+    def _install_signal_handlers(self) -> None:
+        """Take the signals, and heed one that came before: RQ would begin all the same, and never end."""
+        super()._install_signal_handlers()
+        if self._is_stopping():
+            self._shutdown_requested_date = now()
+            self._stop_requested = True
 
     @property
     def was_asked_to_stop(self) -> bool:

@@ -73,13 +73,15 @@ def main() -> None:
         workshop = create_workshop(settings, connect(settings.redis_url))
         furnish(replace(workshop, model=FakeModel()))
 
+    has_signal = os.environ.get("FAKE_SIGNAL") == "early"
     kind = HastyWorker if os.environ.get("FAKE_CALLER") == "hasty" else TaskWorker
     worker = kind(
         open_queue(connect(settings.redis_url)),
         create_ledger(settings, connect(settings.redis_url)),
         prepare,
+        is_stopping=lambda: has_signal,
     )
-    worker.work(burst=True, logging_level="WARNING")
+    worker.work(burst=not has_signal, logging_level="WARNING")
 
 
 if __name__ == "__main__":

@@ -100,6 +100,15 @@ def test_a_task_that_is_forgotten_once_it_is_taken_costs_no_work_horse(
     assert client.keys("cxr:task:*") == []
 
 
+def test_a_signal_that_comes_before_a_worker_can_take_it_ends_it(
+    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+) -> None:
+    task_id = submit(settings, client)
+    assert work(FAKE_SIGNAL="early") == ""
+    assert find(settings, client, task_id).status == "PENDING"
+    assert look(client).workers == 0
+
+
 @pytest.mark.slow
 def test_a_worker_that_was_not_heard_of_for_long_is_listed_again(
     client: "redis.Redis", environment: dict[str, str], tmp_path: Path

@@ -10,6 +10,8 @@ from orchestrator.errors import ServiceError
 _log = logging.getLogger(__name__)
 
 PERIOD_SECONDS: Final = 1.0
+# What is under way gets so long to end by itself; then it ends with the process.
+_END_SECONDS: Final = 20.0
 
 
 class PeriodicThread:
@@ -36,9 +38,9 @@ class PeriodicThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and wait for it."""
+        """End, and wait for it, though not for work that hangs."""
         self._stopping.set()
-        self._thread.join()
+        self._thread.join(_END_SECONDS)
 
     def _run(self) -> None:
         away = False

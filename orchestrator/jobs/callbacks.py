@@ -5,13 +5,15 @@ answered is never repeated; one whose answer was lost with the process that made
 the same delivery number, by which the receiver can tell.
 """
 
+import asyncio
 import hashlib
 import hmac
 import json
 import logging
+import math
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -32,7 +34,9 @@ DELIVERY_HEADER: Final = "X-CXR-Delivery"
 _MOST_TRIES: Final = 8
 _FIRST_WAIT: Final = 2
 _CLAIM_SECONDS: Final = 60
-_TIMEOUT: Final = 10.0
+# From the first look for the host's address to the status of its answer, however the bytes between them drip in.
+_CALL_SECONDS: Final = 10.0
+_SILENCE_SECONDS: Final = 30.0
 _LONGEST_URL: Final = 1000
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
@@ -85,7 +89,7 @@ def _is_allowed(url: str, hosts: Sequence[str]) -> bool:
     except ValueError:
         return False
     # Of other characters, urlsplit leaves out some that httpx then stumbles over
-    if not (url.isascii() and url.isprintable()):
+    if not (url.isascii() and url.isprintable()) or " " in url:
         return False
     host = parts.netloc.lower()
     is_local = parts.scheme == "http" and host.rpartition(":")[0] in _LOOPBACK
@@ -93,7 +97,11 @@ def _is_allowed(url: str, hosts: Sequence[str]) -> bool:
 
 
 class Callbacks:
-    """Make the calls that are due, one at a time: what is claimed is called at once, or else by somebody else."""
+    """Make the calls that are due, one at a time: what is claimed is called at once, or else by somebody else.
+
+    A receiver that does not answer in time is left alone for a while, so that it holds up its own calls and not
+    those of others.
+    """
 
     def __init__(self, client: "redis.Redis", ledger: Ledger, secret: str) -> None:
         self._client = client
@@ -101,7 +109,8 @@ class Callbacks:
         self._secret = secret.encode()
         self._claim = Script(client, _CLAIM)
         self._postpone = Script(client, _POSTPONE)
-        self._http = httpx.Client(timeout=_TIMEOUT, follow_redirects=False, trust_env=False)
+        self._tls = httpx.create_ssl_context(trust_env=False)
+        self._silent_until: dict[str, float] = {}
 
     def deliver_one(self) -> bool:
         """Make the call that is due longest, and tell whether there was one."""
@@ -109,13 +118,19 @@ class Callbacks:
         if not task_id:
             return False
         task = self._ledger.find(task_id)
-        if task is None or task.status not in DONE or not task.callback or self._call(task):
+        if task is None:
+            _log.warning("callback given up", extra={"task_id": task_id})
+            self._done(task_id)
+        elif (silence := self._silence(task)) > 0:
+            self._leave(task_id, silence)
+        elif task.status not in DONE or not task.callback or self._call(task):
             self._done(task_id)
         else:
             self._put_off(task_id)
         return True
 
     def _call(self, task: Task) -> bool:
+        """Make a call, and tell whether its receiver has taken it."""
         body = json.dumps(payload(task)).encode()
         moment = str(int(time.time()))
         headers = {
@@ -124,10 +139,38 @@ class Callbacks:
             SIGNATURE_HEADER: f"t={moment},v1={signature(self._secret, moment, body)}",
         }
         try:
-            answer = self._http.post(task.callback, content=body, headers=headers)
+            return asyncio.run(self._post(task.callback, body, headers))
+        except (TimeoutError, httpx.TimeoutException):
+            self._silent_until[_host(task)] = time.monotonic() + _SILENCE_SECONDS
+            return False
         except (httpx.HTTPError, httpx.InvalidURL):
             return False
-        return answer.is_success
+
+    async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> bool:
+        """Post, and tell whether the status is one of success; the rest of the answer is left where it is.
+
+        Raises:
+            TimeoutError: No status came in time; httpx bounds single reads only.
+            httpx.HTTPError: The call failed.
+        """
+        async with (
+            asyncio.timeout(_CALL_SECONDS),
+            httpx.AsyncClient(
+                verify=self._tls, timeout=_CALL_SECONDS, follow_redirects=False, trust_env=False
+            ) as client,
+            client.stream("POST", url, content=body, headers=headers) as answer,
+        ):
+            return answer.is_success
+
+    def _silence(self, task: Task) -> float:
+        """Return for how many seconds the receiver of a task's call is still left alone."""
+        return self._silent_until.get(_host(task), 0.0) - time.monotonic()
+
+    def _leave(self, task_id: str, seconds: float) -> None:
+        """Make a call later, without counting it as one that was tried."""
+        with translated():
+            now = self._client.time()[0]
+            self._client.zadd(keys.OUTBOX, {task_id: now + math.ceil(seconds)}, xx=True)
 
     def _done(self, task_id: str) -> None:
         with translated():
@@ -138,6 +181,10 @@ class Callbacks:
         tries = self._postpone(names, [task_id, _MOST_TRIES, _FIRST_WAIT])
         if tries >= _MOST_TRIES:
             _log.warning("callback given up", extra={"task_id": task_id})
+
+
+def _host(task: Task) -> str:
+    return urlsplit(task.callback).netloc
 
 
 def payload(task: Task) -> TaskDone:

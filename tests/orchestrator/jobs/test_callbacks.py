@@ -1,14 +1,18 @@
 import hashlib
 import hmac
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 import redis
 
 from orchestrator.errors import ModelUnavailableError, ParameterError
+from orchestrator.jobs import callbacks as module
 from orchestrator.jobs import keys
 from orchestrator.jobs.callbacks import Callbacks, checked_url
 from orchestrator.jobs.submit import Submission
@@ -55,7 +59,44 @@ def receiver() -> Iterator[Receiver]:
         thread.join()
 
 
-def finished(client: "redis.Redis", settings: Settings, receiver: Receiver, *, fails: bool) -> str:
+class Dripping:
+    """Take calls, and answer the first bytes at once and one more every tenth of a second."""
+
+    def __init__(self, listening: socket.socket, first: bytes) -> None:
+        self.host = f"127.0.0.1:{listening.getsockname()[1]}"
+        self.calls = 0
+        self._listening = listening
+        self._first = first
+
+    def take(self) -> None:
+        """Take calls until nobody listens any more."""
+        with suppress(OSError):
+            while True:
+                caller, _ = self._listening.accept()
+                self.calls += 1
+                threading.Thread(target=self._drip, args=[caller], daemon=True).start()
+
+    def _drip(self, caller: socket.socket) -> None:
+        with caller, suppress(OSError):
+            caller.recv(65536)
+            caller.sendall(self._first)
+            while True:
+                time.sleep(0.1)
+                caller.sendall(b"x")
+
+
+@contextmanager
+def dripping(first: bytes) -> Iterator[Dripping]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        found = Dripping(listening, first)
+        threading.Thread(target=found.take, daemon=True).start()
+        yield found
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+def finished(
+    client: "redis.Redis", settings: Settings, receiver: Receiver | Dripping, *, fails: bool
+) -> str:
     url = f"http://{receiver.host}/done"
     task_id = create_submitter(settings, client).submit(
         Submission([b"image"], Options(), callback=url)
@@ -136,9 +177,49 @@ def test_an_address_that_can_not_be_called_does_not_keep_others_from_being_calle
     assert client.hget(keys.task_key(bad), "callback_tries") == b"1"
 
 
+def test_the_status_is_all_that_is_waited_for(client: "redis.Redis", settings: Settings) -> None:
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
+    with dripping(answer) as receiver:
+        finished(client, settings, receiver, fails=False)
+        due_at_once(client)
+        callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
+        assert callbacks.deliver_one()
+    assert receiver.calls == 1
+    assert client.zcard(keys.OUTBOX) == 0
+
+
+def test_a_receiver_that_drips_is_left_alone_for_a_while_and_holds_up_nobody(
+    client: "redis.Redis",
+    settings: Settings,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_CALL_SECONDS", 0.5)
+    monkeypatch.setattr(module, "_SILENCE_SECONDS", 5.0)
+    with dripping(b"HTTP/1.1 200 O") as slow:
+        tasks = [finished(client, settings, slow, fails=False) for _ in range(3)]
+        finished(client, settings, receiver, fails=False)
+        due_at_once(client)
+        callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
+        while callbacks.deliver_one():
+            pass
+        assert slow.calls == 1
+        assert len(receiver.calls) == 1
+        tries = [client.hget(keys.task_key(task_id), "callback_tries") for task_id in tasks]
+        assert sorted(tries, key=str) == [None, None, b"1"]
+        assert client.zcard(keys.OUTBOX) == 3
+
+        time.sleep(5)
+        due_at_once(client)
+        callbacks.deliver_one()
+        assert slow.calls == 2
+
+
 @pytest.mark.parametrize(
     "url",
     [
+        " https://pacs.example/x",
+        "https://pacs.example/x ",
         "https://other.example/x",
         "http://pacs.example/x",
         "https://pacs.example.evil.example/x",

@@ -34,9 +34,11 @@ DELIVERY_HEADER: Final = "X-CXR-Delivery"
 _MOST_TRIES: Final = 8
 _FIRST_WAIT: Final = 2
 _CLAIM_SECONDS: Final = 60
-# From the first look for the host's address to the status of its answer, however the bytes between them drip in.
+# From the first byte to the status of the answer, however the bytes between them drip in.
 _CALL_SECONDS: Final = 10.0
-_SILENCE_SECONDS: Final = 30.0
+# A receiver that takes longer than this is left alone for three times as long as it took.
+_SLOW_SECONDS: Final = 1.0
+_REST: Final = 3
 _LONGEST_URL: Final = 1000
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
@@ -99,8 +101,8 @@ def _is_allowed(url: str, hosts: Sequence[str]) -> bool:
 class Callbacks:
     """Make the calls that are due, one at a time: what is claimed is called at once, or else by somebody else.
 
-    A receiver that does not answer in time is left alone for a while, so that it holds up its own calls and not
-    those of others.
+    A receiver that answers slowly, or not at all, is left alone for a while after each call, so that it holds up its
+    own calls and not those of others.
     """
 
     def __init__(self, client: "redis.Redis", ledger: Ledger, secret: str) -> None:
@@ -110,7 +112,7 @@ class Callbacks:
         self._claim = Script(client, _CLAIM)
         self._postpone = Script(client, _POSTPONE)
         self._tls = httpx.create_ssl_context(trust_env=False)
-        self._silent_until: dict[str, float] = {}
+        self._alone_until: dict[str, float] = {}
 
     def deliver_one(self) -> bool:
         """Make the call that is due longest, and tell whether there was one."""
@@ -121,8 +123,8 @@ class Callbacks:
         if task is None:
             _log.warning("callback given up", extra={"task_id": task_id})
             self._done(task_id)
-        elif (silence := self._silence(task)) > 0:
-            self._leave(task_id, silence)
+        elif (rest := self._rest(task)) > 0:
+            self._leave(task_id, rest)
         elif task.status not in DONE or not task.callback or self._call(task):
             self._done(task_id)
         else:
@@ -138,20 +140,22 @@ class Callbacks:
             DELIVERY_HEADER: str(uuid.uuid5(uuid.UUID(task.task_id), repr(task.finished))),
             SIGNATURE_HEADER: f"t={moment},v1={signature(self._secret, moment, body)}",
         }
+        begin = time.monotonic()
         try:
             return asyncio.run(self._post(task.callback, body, headers))
-        except (TimeoutError, httpx.TimeoutException):
-            self._silent_until[_host(task)] = time.monotonic() + _SILENCE_SECONDS
+        except (OSError, httpx.HTTPError, httpx.InvalidURL):
             return False
-        except (httpx.HTTPError, httpx.InvalidURL):
-            return False
+        finally:
+            took = time.monotonic() - begin
+            if took > _SLOW_SECONDS:
+                self._alone_until[_host(task)] = time.monotonic() + _REST * took
 
     async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> bool:
         """Post, and tell whether the status is one of success; the rest of the answer is left where it is.
 
         Raises:
-            TimeoutError: No status came in time; httpx bounds single reads only.
-            httpx.HTTPError: The call failed.
+            OSError: No status came in time, as httpx bounds single reads only; or the TLS of an answer is broken.
+            httpx.HTTPError: The call failed otherwise.
         """
         async with (
             asyncio.timeout(_CALL_SECONDS),
@@ -162,9 +166,9 @@ class Callbacks:
         ):
             return answer.is_success
 
-    def _silence(self, task: Task) -> float:
+    def _rest(self, task: Task) -> float:
         """Return for how many seconds the receiver of a task's call is still left alone."""
-        return self._silent_until.get(_host(task), 0.0) - time.monotonic()
+        return self._alone_until.get(_host(task), 0.0) - time.monotonic()
 
     def _leave(self, task_id: str, seconds: float) -> None:
         """Make a call later, without counting it as one that was tried."""
@@ -184,7 +188,7 @@ class Callbacks:
 
 
 def _host(task: Task) -> str:
-    return urlsplit(task.callback).netloc
+    return urlsplit(task.callback).netloc.lower()
 
 
 def payload(task: Task) -> TaskDone:

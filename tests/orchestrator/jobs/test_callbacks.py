@@ -2,6 +2,7 @@ import hashlib
 import hmac
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -195,7 +196,8 @@ def test_a_receiver_that_drips_is_left_alone_for_a_while_and_holds_up_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "_CALL_SECONDS", 0.5)
-    monkeypatch.setattr(module, "_SILENCE_SECONDS", 5.0)
+    monkeypatch.setattr(module, "_SLOW_SECONDS", 0.4)
+    monkeypatch.setattr(module, "_REST", 10)
     with dripping(b"HTTP/1.1 200 O") as slow:
         tasks = [finished(client, settings, slow, fails=False) for _ in range(3)]
         finished(client, settings, receiver, fails=False)
@@ -209,10 +211,23 @@ def test_a_receiver_that_drips_is_left_alone_for_a_while_and_holds_up_nobody(
         assert sorted(tries, key=str) == [None, None, b"1"]
         assert client.zcard(keys.OUTBOX) == 3
 
-        time.sleep(5)
+        time.sleep(6)
         due_at_once(client)
         callbacks.deliver_one()
         assert slow.calls == 2
+
+
+def test_an_answer_of_broken_tls_counts_as_a_try(
+    client: "redis.Redis", settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def post(*_: object) -> bool:
+        raise ssl.SSLError("as httpx lets through where bytes after the handshake are none of TLS")
+
+    monkeypatch.setattr(Callbacks, "_post", post)
+    task_id = finished(client, settings, receiver, fails=False)
+    due_at_once(client)
+    assert Callbacks(client, create_ledger(settings, client), SECRET).deliver_one()
+    assert client.hget(keys.task_key(task_id), "callback_tries") == b"1"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from orchestrator.errors import (
     TaskRunningError,
 )
 from orchestrator.jobs import keys, ledger
+from orchestrator.jobs.desk import Desk
 from orchestrator.jobs.rq_job import TaskJob, open_queue
 from orchestrator.jobs.submit import Submission
 from orchestrator.jobs.wiring import create_desk, create_ledger, create_submitter
@@ -42,6 +43,17 @@ def taken(client: "redis.Redis") -> None:
 def put_back(client: "redis.Redis", task_id: str) -> None:
     """Put a failed task into the queue again, as an operator does."""
     FailedJobRegistry(queue=open_queue(client), job_class=TaskJob).requeue(task_id)
+
+
+def drawing(client: "redis.Redis", settings: Settings) -> tuple[Desk, str]:
+    """Return a task that is worked on and has a picture in the store, with the desk that it was sent to."""
+    store = create_store(settings)
+    desk = create_desk(settings, client, store)
+    task_id = desk.submitter.submit(replace(ONE, kind="hosted"))
+    task = desk.ledger.begin(task_id)
+    assert task is not None
+    store.put(task.analysis_id, [PICTURE])
+    return desk, task_id
 
 
 def overdue(client: "redis.Redis", task_id: str) -> None:
@@ -261,12 +273,7 @@ def test_a_long_queue_is_gone_through_bit_by_bit(client: "redis.Redis", settings
 def test_forgetting_a_running_task_leaves_the_pictures_to_it(
     client: "redis.Redis", settings: Settings
 ) -> None:
-    store = create_store(settings)
-    desk = create_desk(settings, client, store)
-    task_id = desk.submitter.submit(replace(ONE, kind="hosted"))
-    task = desk.ledger.begin(task_id)
-    assert task is not None
-    store.put(task.analysis_id, [PICTURE])
+    desk, task_id = drawing(client, settings)
 
     with pytest.raises(TaskRunningError):
         desk.forget(task_id)
@@ -277,12 +284,7 @@ def test_forgetting_a_running_task_leaves_the_pictures_to_it(
 def test_forgetting_a_task_that_is_to_be_tried_again_takes_its_pictures_along(
     client: "redis.Redis", settings: Settings
 ) -> None:
-    store = create_store(settings)
-    desk = create_desk(settings, client, store)
-    task_id = desk.submitter.submit(replace(ONE, kind="hosted"))
-    task = desk.ledger.begin(task_id)
-    assert task is not None
-    store.put(task.analysis_id, [PICTURE])
+    desk, task_id = drawing(client, settings)
     desk.ledger.retry(task_id, ModelUnavailableError("away"))
 
     desk.forget(task_id)
@@ -294,12 +296,7 @@ def test_forgetting_a_task_that_is_to_be_tried_again_takes_its_pictures_along(
 def test_forgetting_a_failed_task_takes_the_pictures_of_its_tries_along(
     client: "redis.Redis", settings: Settings
 ) -> None:
-    store = create_store(settings)
-    desk = create_desk(settings, client, store)
-    task_id = desk.submitter.submit(replace(ONE, kind="hosted"))
-    task = desk.ledger.begin(task_id)
-    assert task is not None
-    store.put(task.analysis_id, [PICTURE])
+    desk, task_id = drawing(client, settings)
     desk.ledger.fail(task_id, RedisUnavailableError("its result could not be kept"))
     assert list(Path(settings.data_dir).rglob("*.png"))
 

@@ -20,7 +20,6 @@ from orchestrator.auditor import AuditMiddleware
 from orchestrator.body_limit import BodyLimitMiddleware
 from orchestrator.body_timeout import BodyTimeoutMiddleware
 from orchestrator.guard import GuardMiddleware
-from orchestrator.jobs.care import Caretaker
 from orchestrator.jobs.metrics import QueueCollector, QueueLimits
 from orchestrator.jobs.wiring import create_caretakers, create_desk
 from orchestrator.limiter import Limiter, missed_counter
@@ -49,7 +48,6 @@ from orchestrator.settings import Settings
 from orchestrator.stats.notes import Notes
 from orchestrator.stats.statistics import Statistics
 from orchestrator.storage.create import create_store
-from orchestrator.storage.sweeper import Sweeper
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.telemetry.middleware import TelemetryMiddleware
 from orchestrator.telemetry.probe import UpCollector
@@ -109,8 +107,7 @@ def create_app(settings: Settings) -> Starlette:
             "batches": BoundedThreads(1, _BATCH_QUEUE),
         }
         ThreadCollector(pools, registry)
-        caretakers: list[Caretaker | Sweeper]
-        caretakers = [*create_caretakers(settings), Sweeper(store)]
+        caretakers = create_caretakers(settings, store)
         for caretaker in caretakers:
             caretaker.start()
         notes.start()

@@ -9,7 +9,6 @@ import click
 from prometheus_client import CollectorRegistry
 
 from orchestrator import logs
-from orchestrator.jobs.care import Caretaker
 from orchestrator.jobs.horse import TaskWorker
 from orchestrator.jobs.rq_job import open_queue
 from orchestrator.jobs.run import furnish
@@ -18,7 +17,6 @@ from orchestrator.redis_client import connect
 from orchestrator.serve import read_settings, require_data_dir
 from orchestrator.settings import Settings, SettingsError
 from orchestrator.storage.create import create_store, keeps_on_disk
-from orchestrator.storage.sweeper import Sweeper
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.telemetry.port import open_port
 from orchestrator.telemetry.recorder import SILENT
@@ -50,8 +48,7 @@ def worker() -> None:
         open_port(settings, registry)
     except SettingsError as err:
         raise click.ClickException(str(err)) from err
-    caretakers: list[Caretaker | Sweeper]
-    caretakers = [*create_caretakers(settings), Sweeper(create_store(settings))]
+    caretakers = create_caretakers(settings, create_store(settings))
     for caretaker in caretakers:
         caretaker.start()
     try:

@@ -23,6 +23,7 @@ from orchestrator.settings import Settings
 from orchestrator.stats.statistics import Statistics
 from orchestrator.storage.base import Store
 from orchestrator.storage.create import create_store
+from orchestrator.storage.sweeper import Sweeper
 from orchestrator.telemetry.telemetry import NO_TELEMETRY, Telemetry
 
 _log = logging.getLogger(__name__)
@@ -88,13 +89,14 @@ def create_workshop(
     )
 
 
-def create_caretakers(settings: Settings) -> list[Caretaker]:
-    """Return what looks after tasks in each process, with clients of their own.
+def create_caretakers(settings: Settings, store: Store) -> list[Caretaker | Sweeper]:
+    """Return what looks after tasks and pictures in each process, with clients of their own.
 
     Calls of callbacks and looking through a folder may take long; they have threads to themselves.
     """
     client = connect(settings.redis_url)
-    found = [Caretaker(client, keys.TICK, [partial(_rescue, create_ledger(settings, client))])]
+    rescue = partial(_rescue, create_ledger(settings, client))
+    found: list[Caretaker | Sweeper] = [Caretaker(client, keys.TICK, [rescue]), Sweeper(store)]
     if settings.blobs == "disk":
         own = connect(settings.redis_url)
         sweep = partial(create_blobs(settings, own).sweep, create_ledger(settings, own).held)

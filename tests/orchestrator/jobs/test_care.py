@@ -10,6 +10,7 @@ from orchestrator.jobs import keys
 from orchestrator.jobs.care import Caretaker
 from orchestrator.jobs.wiring import create_caretakers
 from orchestrator.settings import Settings
+from orchestrator.storage.create import create_store
 
 
 def test_of_several_one_comes_as_often_as_it_should(client: "redis.Redis") -> None:
@@ -35,7 +36,7 @@ def test_blobs_on_the_disk_are_swept_about_once_a_minute(
     old.parent.mkdir()
     old.write_bytes(b"1")
     os.utime(old, (0, 0))
-    carers = create_caretakers(replace(settings, blobs="disk"))
+    carers = create_caretakers(replace(settings, blobs="disk"), create_store(settings))
     for carer in carers:
         carer.start()
     until = time.monotonic() + 20

@@ -8,6 +8,7 @@ import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.connection import HiredisRespSerializer, PythonRespSerializer
 from redis.retry import Retry
 
 from orchestrator.errors import RedisUnavailableError
@@ -17,6 +18,7 @@ _ANSWER_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 0.5
 _RETRY_AFTER: Final = 5
+_LARGE_BYTES: Final = 65_536
 
 
 def connect(url: str) -> "redis.Redis":
@@ -30,6 +32,7 @@ def connect(url: str) -> "redis.Redis":
         socket_timeout=_ANSWER_SECONDS,
         socket_keepalive=True,
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), 1),
+        command_packer=_Packer(),
     )
 
 
@@ -59,6 +62,27 @@ def connect_async(url: str, most: int) -> "redis.asyncio.ConnectionPool":
         retry=AsyncRetry(NoBackoff(), 0),
         max_connections=most,
     )
+
+
+class _Packer(HiredisRespSerializer):
+    """Have uploads and results sent from where they lie.
+
+    hiredis, which is quicker at commands of many words, copies each twice: that takes 1.3 of the 1.8 core-milliseconds
+    of sending half a megabyte, and the memory.
+    """
+
+    def __init__(self) -> None:
+        self._uncopied: Any = PythonRespSerializer(_LARGE_BYTES, _encoded)
+
+    def pack(self, *args: Any) -> list[Any]:
+        """Return a command as pieces that are sent one after the other."""
+        is_large = any(isinstance(word, bytes) and len(word) > _LARGE_BYTES for word in args)
+        pieces: list[Any] = self._uncopied.pack(*args) if is_large else super().pack(*args)
+        return pieces
+
+
+def _encoded(word: Any) -> bytes:
+    return word if isinstance(word, bytes) else str(word).encode()
 
 
 @contextmanager

@@ -34,6 +34,11 @@ class Batch:
     task_ids: tuple[str, ...]
     tasks: tuple[Task | None, ...]
 
+    @classmethod
+    def of(cls, batch_id: str, tasks: Sequence[Task]) -> "Batch":
+        """Return a batch of which every task is known."""
+        return cls(batch_id, tuple(task.task_id for task in tasks), tuple(tasks))
+
     @property
     def done(self) -> bool:
         """Tell whether no task is left to be done."""

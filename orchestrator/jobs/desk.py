@@ -5,7 +5,7 @@ from typing import Final
 
 from orchestrator.answers import BatchAnswer, TaskAnswer
 from orchestrator.errors import ServiceError, TaskNotFoundError, TaskRunningError
-from orchestrator.jobs.batch import Batches
+from orchestrator.jobs.batch import Batch, Batches
 from orchestrator.jobs.ledger import Ledger
 from orchestrator.jobs.results import Results
 from orchestrator.jobs.submit import Submission, Submitter
@@ -28,12 +28,18 @@ class Desk:
     store: Store
 
     def submit(self, submission: Submission, idempotency: str = "") -> TaskAnswer:
-        """Accept one upload and return its task as JSON; see `Submitter.submit`."""
-        return self.show(self.submitter.submit(submission, idempotency))
+        """Accept one upload and return its task as JSON; see `Submitter.accept`."""
+        accepted = self.submitter.accept(submission, idempotency)
+        if not accepted.tasks:
+            return self.show(accepted.identifier)
+        return accepted.tasks[0].as_json(accepted.position)
 
     def submit_batch(self, submission: Submission, idempotency: str = "") -> BatchAnswer:
-        """Accept many uploads, all or none, and return their batch as JSON; see `Submitter.submit`."""
-        return self.batches.find(self.submitter.submit(submission, idempotency)).as_json()
+        """Accept many uploads, all or none, and return their batch as JSON; see `Submitter.accept`."""
+        accepted = self.submitter.accept(submission, idempotency)
+        if not accepted.tasks:
+            return self.batches.find(accepted.identifier).as_json()
+        return Batch.of(accepted.identifier, accepted.tasks).as_json()
 
     def task(self, task_id: str) -> Task:
         """Return a task.

@@ -112,12 +112,13 @@ end
 # ARGV: most waiting jobs, most bytes, tasks, bytes, TTL of a task, blobs in Redis (0 or 1),
 # value for the idempotency key, its TTL, then per task id and bytes, then per command of RQ's
 # its length and its words. KEYS[5]: the first task's record; KEYS[6]: the idempotency key, or none.
+# Answers 'accepted', the last task's place in the queue and the moment; or why not.
 ACCEPT: Final = (
     PRELUDE
     + """
 local most, most_bytes, count, bytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local ttl, in_redis = tonumber(ARGV[5]), ARGV[6] == '1'
-if redis.call('EXISTS', KEYS[5]) == 1 then return {'accepted'} end
+if redis.call('EXISTS', KEYS[5]) == 1 then return {'repeated'} end -- the answer to the first try was lost
 if KEYS[6] then
   local known = redis.call('GET', KEYS[6])
   local id = known and string.sub(known, 1, 36)
@@ -145,14 +146,15 @@ while at <= #ARGV do
   redis.call(unpack(ARGV, at + 1, at + words))
   at = at + words + 1
 end
+local created = string.format('%.6f', time())
 for task = 0, count - 1 do
-  redis.call('HSET', 'cxr:task:' .. ARGV[9 + 2 * task], 'created', time())
+  redis.call('HSET', 'cxr:task:' .. ARGV[9 + 2 * task], 'created', created)
 end
 longer('rq:queues', ttl)
 longer(QUEUE, ttl)
 tally('accepted', count)
 if KEYS[6] then redis.call('SET', KEYS[6], ARGV[7], 'EX', ARGV[8]) end
-return {'accepted'}
+return {'accepted', redis.call('LLEN', QUEUE), created}
 """
 )
 

@@ -4,7 +4,7 @@ import hashlib
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import redis
@@ -70,6 +70,21 @@ class Submission:
 
 
 @dataclass(frozen=True)
+class Accepted:
+    """What became of a submission.
+
+    Attributes:
+        identifier: The task's, or the batch's.
+        tasks: Its tasks as they are now; none if it had been accepted before, and they may be anything by now.
+        position: Place in the queue of the last of them, counted from 1.
+    """
+
+    identifier: str
+    tasks: Sequence[Task] = ()
+    position: int = 0
+
+
+@dataclass(frozen=True)
 class Limits:
     """How much the queue may hold, how its jobs are run, and for how many seconds their ends are in the audit trail."""
 
@@ -95,7 +110,11 @@ class Submitter:
         self._accept = Script(client, scripts.ACCEPT)
 
     def submit(self, submission: Submission, idempotency: str = "") -> str:
-        """Accept a submission and return its identifier: the task's, or the batch's.
+        """Accept a submission and return its identifier: the task's, or the batch's; see `accept`."""
+        return self.accept(submission, idempotency).identifier
+
+    def accept(self, submission: Submission, idempotency: str = "") -> Accepted:
+        """Accept a submission.
 
         Args:
             submission: What to do.
@@ -126,10 +145,14 @@ class Submitter:
             raise
         answer = self._try(submission, tasks, identifier, idempotency)
         if answer[0] == "accepted":
-            return identifier
+            created = float(answer[2])
+            found = [replace(task, created=created) for task in tasks]
+            return Accepted(identifier, found, int(answer[1]))
+        if answer[0] == "repeated":
+            return Accepted(identifier)
         self._discard(tasks)
         if answer[0] == "known":
-            return _known(answer[1], submission)
+            return Accepted(_known(answer[1], submission))
         raise _refusal(answer, submission, self._limits)
 
     def _refuse_early(self, submission: Submission) -> None:

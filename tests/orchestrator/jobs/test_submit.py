@@ -3,9 +3,11 @@ import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import redis
+from redis.connection import Connection
 
 from orchestrator.blobs.base import upload_name
 from orchestrator.blobs.memory import RedisBlobs
@@ -17,9 +19,10 @@ from orchestrator.errors import (
 )
 from orchestrator.jobs import keys
 from orchestrator.jobs.submit import Submission
-from orchestrator.jobs.wiring import create_ledger, create_submitter
+from orchestrator.jobs.wiring import create_desk, create_ledger, create_submitter
 from orchestrator.redis_client import connect
 from orchestrator.settings import Settings
+from orchestrator.storage.create import create_store
 from orchestrator.study import Options
 
 ONE = Submission([b"image"], Options())
@@ -34,6 +37,43 @@ def test_what_is_accepted_is_there_whole(client: "redis.Redis", settings: Settin
     assert ledger.position(task_id) == 1
     assert client.get(f"cxr:blob:{upload_name(task_id)}") == b"image"
     assert client.lrange(keys.RQ_QUEUE, 0, -1) == [task_id.encode()]
+
+
+def test_the_answer_is_the_task_as_it_is_kept(client: "redis.Redis", settings: Settings) -> None:
+    desk = create_desk(settings, client, create_store(settings))
+    for position in (1, 2):
+        answer = desk.submit(ONE, "key" if position == 2 else "")
+        assert answer["position"] == position
+        assert answer == desk.show(answer["task_id"])
+    assert desk.submit(ONE, "key") == answer
+    batch = desk.submit_batch(Submission([b"1", b"2"], Options(), is_batch=True), "batch")
+    assert batch == desk.batches.find(batch["batch_id"]).as_json()
+    assert batch["counts"] == {"PENDING": 2}
+    assert desk.submit_batch(Submission([b"1", b"2"], Options(), is_batch=True), "batch") == batch
+
+
+@pytest.mark.parametrize("idempotency", ["", "key"])
+def test_a_submission_whose_answer_was_lost_is_accepted_once(
+    client: "redis.Redis", settings: Settings, monkeypatch: pytest.MonkeyPatch, idempotency: str
+) -> None:
+    desk = create_desk(settings, connect(settings.redis_url), create_store(settings))
+    desk.submit(Submission([b"another"], Options()))  # Redis knows the script from now on
+    read, lost = Connection.read_response, []
+
+    def lose(self: Connection, *args: Any, **kwargs: Any) -> Any:
+        found = read(self, *args, **kwargs)
+        if isinstance(found, list) and found[0] == b"accepted":
+            lost.append(found)
+            raise redis.ConnectionError("the connection broke")
+        return found
+
+    monkeypatch.setattr(Connection, "read_response", lose)
+    answer = desk.submit(ONE, idempotency)
+    assert len(lost) == 1
+    assert answer == desk.show(answer["task_id"])
+    assert answer["position"] == 2
+    assert client.llen(keys.RQ_QUEUE) == 2
+    assert client.get(f"cxr:blob:{upload_name(answer['task_id'])}") == b"image"
 
 
 def test_every_key_of_a_waiting_task_has_an_end(client: "redis.Redis", settings: Settings) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from export.demo.phantoms import Box, phantom
 from export.demo.recipe import FIRST_TRAINING
+from export.folder import make_folder
 from serving.contract import DEFAULT_LABELS
 
 LABELS_FILE: Final = "labels.csv"
@@ -46,13 +47,7 @@ def phantoms(count: int, seed: int, size: int, jobs: int, output: Path) -> None:
         raise click.BadParameter(
             f"expected --seed and --count to end below {FIRST_TRAINING}, got {seed + count}"
         )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise click.BadParameter(
-            f"expected a folder that can be made, got {output}: {err.strerror}; name another",
-            param_hint="--output",
-        ) from err
+    make_folder(output, "--output")
     truths: list[Truth] = []
     # Spawned, not forked: the command line may have threads by now.
     with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:

@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from export.demo.recipe import Recipe
+from export.folder import make_folder
 from export.quiet import import_tensorflow_quietly
 
 _WEIGHTS: Final = Path(__file__).with_name("weights.npz")  # as in export/demo/model.py
@@ -43,6 +44,8 @@ def train_demo(output: Path, state: Path, seed: int, draws: int) -> None:
         raise click.BadParameter(
             f"expected a file that ends in .npz, got {output}", param_hint="--output"
         )
+    make_folder(output.parent, "--output")
+    make_folder(state, "--state")
     import_tensorflow_quietly()
     from export.demo.run import run_training  # noqa: PLC0415  # loads TensorFlow: only here
 

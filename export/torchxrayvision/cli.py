@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from export.errors import ExportError
+from export.folder import make_folder
 from export.quiet import import_tensorflow_quietly
 from export.torchxrayvision.published import CITATION, TERMS, published, release
 
@@ -36,6 +37,7 @@ def import_torchxrayvision(weights: Path, output: Path, name: str | None) -> Non
     """
     if output.suffix != ".keras":
         raise click.UsageError(f"expected --output to end in .keras, got {output}")
+    make_folder(output.parent, "--output")
     click.echo(f"Weights are published at {release()}\n{TERMS}\nPlease cite: {CITATION}", err=True)
     import_tensorflow_quietly()
     from export.torchxrayvision.convert import (  # noqa: PLC0415  # loads TensorFlow: seconds, and only here

@@ -28,7 +28,7 @@ def convert(weights: Path, output: Path, name: str | None) -> Converted:
 
     Args:
         weights: A ``*.pt`` file.
-        output: The ``*.keras`` file to write.
+        output: The ``*.keras`` file to write, in a folder that is there.
         name: TorchXRayVision's name of the set; None to go by the file.
 
     Raises:
@@ -40,7 +40,6 @@ def convert(weights: Path, output: Path, name: str | None) -> Converted:
     kept = trained(labels, thresholds)
     _require_count(checkpoint, labels)
     model = build(checkpoint.arrays, [index for index, _, _ in kept])
-    output.parent.mkdir(parents=True, exist_ok=True)
     model.save(output)
     names = tuple(label for _, label, _ in kept)
     values = sidecar(

@@ -39,4 +39,4 @@ def test_a_folder_that_can_not_be_made_is_refused(folder: str, tmp_path: Path) -
     (tmp_path / "a file").touch()
     done = CliRunner().invoke(phantoms, ["--output", str(tmp_path / folder)])
     assert done.exit_code == 2
-    assert "--output: expected a folder that can be made, got" in done.stderr
+    assert "--output: expected a folder that can be written, got" in done.stderr

@@ -20,3 +20,20 @@ def make_folder(folder: Path) -> None:
         raise click.ClickException(
             f"expected a folder for results that can be written, got {folder}: {err.strerror}"
         ) from err
+
+
+def try_file(path: Path) -> None:
+    """Try that a file can be written: its folder is made if need be, and an earlier file left as it is.
+
+    Raises:
+        click.ClickException: It can't.
+    """
+    if not path.exists():
+        make_folder(path.parent)
+        return
+    try:
+        path.open("ab").close()
+    except OSError as err:
+        raise click.ClickException(
+            f"expected a file that can be written, got {path}: {err.strerror}; name another --output"
+        ) from err

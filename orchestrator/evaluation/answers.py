@@ -210,6 +210,22 @@ def _size(report: Mapping[str, Any]) -> tuple[int, int]:
     return report["image"]["width"], report["image"]["height"]
 
 
+def known_labels(answers: Answers, labels: Mapping[str, frozenset[str]]) -> list[str]:
+    """Return which labels of the model the labels file names, in the model's order.
+
+    Raises:
+        EvaluationError: None.
+    """
+    named = frozenset().union(*labels.values())
+    known = [label for label in answers.labels if label in named]
+    if not known:
+        raise EvaluationError(
+            f"expected labels that the model knows ({', '.join(answers.labels)}), got none of them in the labels file"
+            f" ({', '.join(sorted(named))}); case counts"
+        )
+    return known
+
+
 def truth_table(
     labels: Mapping[str, frozenset[str]], images: Sequence[str], names: Sequence[str]
 ) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -10,6 +11,7 @@ from orchestrator.evaluation.answers import (
     EvaluationError,
     find_images,
     gather,
+    known_labels,
     truth_table,
 )
 from orchestrator.evaluation.console import announce, report_failures, shared_options
@@ -17,8 +19,11 @@ from orchestrator.evaluation.metrics import rates
 from orchestrator.evaluation.operating_points import Method, choose_threshold, parse_method
 from orchestrator.evaluation.table import align, number
 from orchestrator.evaluation.truth import Labels, TruthError, read_labels
-from orchestrator.output import make_folder
+from orchestrator.output import try_file
 from orchestrator.thresholds import ThresholdSet, write_thresholds
+
+_KEPT: Final = "kept: these images don't allow another"
+_UNNAMED: Final = "kept: the labels file never names it"
 
 
 def _method(_: click.Context, __: click.Parameter, text: str) -> Method:
@@ -51,29 +56,37 @@ def calibrate(
     The file is bound to the model that answered: serving refuses it for any other. Name it in the
     setting THRESHOLDS. Use images that the model was not trained on and that no evaluation uses.
     """
-    if not output.exists():
-        make_folder(output.parent)
+    try_file(output)
     try:
         truth = read_labels(labels)
         images = find_images(folder, truth)
         announce(len(images), len(truth))
         answers = gather(images, server, jobs=jobs, timeout=timeout)
+        chosen = choose(answers, truth, method)
     except (EvaluationError, TruthError) as err:
         raise click.ClickException(str(err)) from err
-    chosen = choose(answers, truth, method)
-    write_thresholds(output, threshold_set(answers, chosen, method))
     click.echo(_table(answers, truth, chosen))
+    try:
+        write_thresholds(output, threshold_set(answers, chosen, method))
+    except OSError as err:
+        raise click.ClickException(
+            f"expected a file that can be written, got {output}: {err.strerror}"
+        ) from err
     click.echo(f"Wrote {output}; serve with THRESHOLDS={output}")
     report_failures(answers.failures)
 
 
 def choose(answers: Answers, labels: Labels, method: Method) -> dict[str, float | None]:
-    """Choose a threshold for every label of the model; None where the images don't allow it."""
-    named = frozenset().union(*labels.values())
+    """Choose a threshold for every label of the model; None where the images don't allow it.
+
+    Raises:
+        EvaluationError: The model knows none of the labels.
+    """
+    known = known_labels(answers, labels)
     truth = truth_table(labels, answers.images, answers.labels)
     return {
         label: choose_threshold(truth[:, index], answers.probabilities[:, index], method)
-        if label in named
+        if label in known
         else None
         for index, label in enumerate(answers.labels)
     }
@@ -95,6 +108,7 @@ def threshold_set(
 
 
 def _table(answers: Answers, labels: Labels, chosen: Mapping[str, float | None]) -> str:
+    named = frozenset().union(*labels.values())
     truth = truth_table(labels, answers.images, answers.labels)
     lines: list[tuple[str, ...]] = [
         ("label", "positives", "was", "threshold", "sensitivity", "specificity", "")
@@ -103,7 +117,8 @@ def _table(answers: Answers, labels: Labels, chosen: Mapping[str, float | None])
         present, given = truth[:, index], answers.probabilities[:, index]
         served = answers.thresholds[index]
         reached = rates(present, given, served if value is None else value)
-        note = "kept: these images don't allow another" if value is None else ""
+        note = "" if value is not None else _KEPT if label in named else _UNNAMED
         figures = (served, served if value is None else value, *reached)
         lines.append((label, str(int(present.sum())), *(number(each) for each in figures), note))
-    return align(lines)
+    unknown = sorted(named - set(answers.labels))
+    return align(lines) + (f"\n\nUnknown to the model: {', '.join(unknown)}" if unknown else "")

@@ -18,7 +18,7 @@ from orchestrator.evaluation.figures import Figures, figures
 from orchestrator.evaluation.plot import as_png
 from orchestrator.evaluation.table import as_table
 from orchestrator.evaluation.truth import Boxes, TruthError, read_boxes, read_labels
-from orchestrator.output import make_folder
+from orchestrator.output import try_file
 
 _FILES: Final = ("evaluation.json", "evaluation.txt", "evaluation.png")
 
@@ -51,8 +51,8 @@ def evaluate(
     the maps point at the findings, beside what chance would give. Writes evaluation.json, .txt and .png.
     The status is 1 if any image got no answer.
     """
-    make_folder(output)
-    _try_files(output)
+    for name in _FILES:
+        try_file(output / name)
     try:
         found = _measure(folder, labels, boxes, server, jobs, timeout)
     except (EvaluationError, TruthError) as err:
@@ -61,18 +61,6 @@ def evaluate(
     _write(found, output)
     click.echo(f"Wrote evaluation.json, .txt and .png in {output}")
     report_failures(found.failures)
-
-
-def _try_files(output: Path) -> None:
-    """Try early that earlier results can be replaced, and leave them as they are."""
-    for path in (output / name for name in _FILES):
-        try:
-            if path.exists():
-                path.open("ab").close()
-        except OSError as err:
-            raise click.ClickException(
-                f"expected a file that can be written, got {path}: {err.strerror}; name another --output"
-            ) from err
 
 
 def _write(found: Figures, output: Path) -> None:

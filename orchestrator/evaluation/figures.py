@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from orchestrator.evaluation.answers import Answers, EvaluationError, truth_table
+from orchestrator.evaluation.answers import Answers, known_labels, truth_table
 from orchestrator.evaluation.localisation import Pointing, mean_pointing, point
 from orchestrator.evaluation.metrics import auroc, calibration_error, mean_defined, rates
 from orchestrator.evaluation.truth import Boxes, Labels
@@ -98,12 +98,7 @@ def figures(answers: Answers, labels: Labels, boxes: Boxes) -> Figures:
     """
     named = frozenset().union(*labels.values())
     boxed = frozenset().union(*boxes.values())
-    known = [label for label in answers.labels if label in named]
-    if not known:
-        raise EvaluationError(
-            f"expected labels that the model knows ({', '.join(answers.labels)}), got none of them in the labels file"
-            f" ({', '.join(sorted(named))}); case counts"
-        )
+    known = known_labels(answers, labels)
     truth = truth_table(labels, answers.images, known)
     rows = []
     for column, label in enumerate(known):

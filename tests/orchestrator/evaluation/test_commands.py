@@ -197,6 +197,17 @@ def test_a_disk_that_fills_up_meanwhile_leaves_the_table(folder: Path) -> None:
     assert "No space left" in done.stderr
 
 
+def test_a_disk_that_fills_up_meanwhile_leaves_the_thresholds_on_the_screen(folder: Path) -> None:
+    (folder / "thresholds.json").symlink_to("/dev/full")
+    with running() as service:
+        done = run(calibrate, folder, service, "--output", str(folder / "thresholds.json"))
+    assert done.exit_code == 1
+    assert "0.300" in done.stdout
+    assert "expected a file that can be written" in done.stderr
+    assert "No space left" in done.stderr
+    assert isinstance(done.exception, SystemExit)
+
+
 def test_calibrate_leaves_no_file_behind_that_it_only_tried(folder: Path) -> None:
     with running() as service:
         pass
@@ -291,16 +302,17 @@ def test_labels_of_boxes_that_the_model_does_not_know_are_told(folder: Path) -> 
     assert "Unknown to the model: Gout, mass" in done.stdout
 
 
-def test_labels_of_which_the_model_knows_none_are_refused(folder: Path) -> None:
+@pytest.mark.parametrize("command", [evaluate, calibrate])
+def test_labels_of_which_the_model_knows_none_are_refused(command: Any, folder: Path) -> None:
     (folder / "labels.csv").write_text("image,labels\na.png,mass\nc.png,Gout|no finding\n")
     with running() as service:
-        done = run(evaluate, folder, service, "--output", str(folder / "out"))
+        done = run(command, folder, service, "--output", str(folder / "out" / "it"))
     assert done.exit_code == 1
     assert (
         "expected labels that the model knows (Mass, Fracture, No Finding), got none of them in the labels file "
         "(Gout, mass, no finding); case counts" in done.stderr
     )
-    assert list((folder / "out").iterdir()) == []
+    assert [path for path in (folder / "out").rglob("*") if path.is_file()] == []
 
 
 def card(**values: Any) -> ModelCard:
@@ -334,7 +346,8 @@ def test_calibrate_writes_thresholds_for_the_model_that_answered(folder: Path) -
     assert found.thresholds["Fracture"] == 0.5, (
         "a label that the file never names keeps its threshold"
     )
-    assert "kept" in done.stdout
+    assert "kept: the labels file never names it" in done.stdout
+    assert "Unknown to the model: Gout" in done.stdout
     with pytest.raises(ModelContractError, match="cxr calibrate"):
         found.for_card(card())
 

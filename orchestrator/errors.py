@@ -403,7 +403,7 @@ class QueueFullError(DependencyError):
 
 
 class JobExpiredError(DependencyError):
-    """No worker came to the task within the time that tasks are kept."""
+    """No worker came to the task within the time that tasks are kept, or its tries in it failed."""
 
     status = 503
     code = "job_expired"

@@ -30,6 +30,9 @@ _LOST: Final = JobCrashedError("the worker that had this task is gone; another o
 _EXPIRED: Final = JobExpiredError(
     "no worker came to this task within the time that tasks are kept; send it again"
 )
+_TRIED_TOO_LONG: Final = JobExpiredError(
+    "the tries within the time that tasks are kept have failed; send it again. The last one: "
+)
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,7 @@ class Ledger:
             Reason.of(_CRASHED).dumps(),
             Reason.of(_LOST).dumps(),
             self._lifetimes.queue,
+            Reason.of(_TRIED_TOO_LONG).dumps(),
         ]
         names = [*keys.RQ, keys.RQ_FINISHED, f"rq:workers:{keys.QUEUE_NAME}"]
         found = self._care(names, arguments)

@@ -258,7 +258,8 @@ return status
 )
 
 # ARGV: TTL of a task, grace before an orphan is put back, most crashes, TTL of the result, seconds to remember it
-# after, reason for waiting too long, reason for too many crashes, reason while tried again, longest wait.
+# after, reason for waiting too long, reason for too many crashes, reason while tried again, longest wait, reason for
+# trying too long, which the last try's is added to.
 # RQ leaves its registries without a TTL, and the names of workers that were killed: both are seen to here.
 CARE: Final = (
     PRELUDE
@@ -282,6 +283,13 @@ local function give_up(id, reason)
     redis.call('EXPIRE', 'rq:job:' .. id, result_ttl)
   end
 end
+local function too_late(id)
+  local last = redis.call('HGET', 'cxr:task:' .. id, 'reason')
+  if not last or last == '' then return ARGV[6] end
+  local reason = cjson.decode(ARGV[10])
+  reason.detail = reason.detail .. cjson.decode(last).detail
+  return cjson.encode(reason)
+end
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', SCHEDULED, 0, now, 'LIMIT', 0, 1000)) do
   redis.call('ZREM', SCHEDULED, id)
   requeue(id)
@@ -295,7 +303,7 @@ for _ = 1, 100 do
     if created and tonumber(created) + tonumber(ARGV[9]) < now then old = each end
   end
   if not old then break end
-  give_up(old, ARGV[6])
+  give_up(old, too_late(old))
 end
 for _, key in ipairs({FAILED, KEYS[5]}) do
   redis.call('ZREMRANGEBYSCORE', key, 0, now)

@@ -156,6 +156,24 @@ def test_a_task_that_waits_too_long_fails_with_the_reason(
     assert task is not None
     assert task.reason is not None
     assert (task.status, task.reason.code) == ("FAILURE", "job_expired")
+    assert "no worker came" in task.reason.detail
+
+
+def test_a_task_that_is_tried_for_too_long_tells_why_the_last_try_failed(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    ledger = create_ledger(replace(settings, queue_ttl=1), client)
+    task_id = create_submitter(settings, client).submit(ONE)
+    ledger.begin(task_id)
+    ledger.retry(task_id, ModelUnavailableError('the "model server" is away: Übung'))
+    time.sleep(1.1)
+    ledger.care()
+    task = ledger.find(task_id)
+    assert task is not None
+    assert task.reason is not None
+    assert (task.status, task.reason.code) == ("FAILURE", "job_expired")
+    assert task.reason.detail.endswith('The last one: the "model server" is away: Übung')
+    assert "no worker came" not in task.reason.detail
 
 
 def test_a_failed_task_that_is_put_back_is_done_once(

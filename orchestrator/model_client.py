@@ -130,7 +130,7 @@ class ModelClient:
             try:
                 prediction = self._gradcam(image, until)
             except ModelContractError:
-                self._described.clear()
+                self.forget()
                 latest = self._describe(None, until)
                 if latest == servable:
                     raise
@@ -149,6 +149,16 @@ class ModelClient:
     def describe(self, *, timeout: float | None = None) -> Servable:
         """Return the version that is served, with its card."""
         return self._describe(None, self._until(timeout))
+
+    @property
+    def last(self) -> Servable | None:
+        """Return the version that was served when somebody last asked, however long ago, or None."""
+        found = self._described.get(None)
+        return found[1] if found else None
+
+    def forget(self) -> None:
+        """Believe no card any more that was read before."""
+        self._described.clear()
 
     def servable(self, version: int) -> Servable:
         """Return a version's card; an old version's stays known until it is CARD_SECONDS old."""

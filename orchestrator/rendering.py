@@ -76,6 +76,16 @@ def chosen_labels(options: Options, predictions: Sequence[Prediction]) -> tuple[
     return _known(options.heatmaps, labels)
 
 
+def refuse_unknown(options: Options, labels: tuple[str, ...]) -> None:
+    """Refuse options that ask for a label which is none of these.
+
+    Raises:
+        ParameterError: They do.
+    """
+    if isinstance(options.heatmaps, tuple):
+        _known(options.heatmaps, labels)
+
+
 def draw(view: View, options: Options) -> tuple[Overlay, ...]:
     """Draw and encode one overlay per chosen label.
 

@@ -21,6 +21,7 @@ from orchestrator.errors import (
 from orchestrator.jobs import archive
 from orchestrator.jobs.submit import Submission
 from orchestrator.routes.forms import read_form
+from orchestrator.routes.labels import refuse_early
 from orchestrator.routes.parameters import options
 from orchestrator.routes.tasks import POLL_AGAIN, UUID, callback_url, idempotency
 from orchestrator.services import services
@@ -40,6 +41,7 @@ async def submit(request: Request) -> Response:
     caller, key = caller_name(request.scope), idempotency(request)
 
     def work() -> tuple[int, BatchAnswer]:
+        refuse_early(wanted, here.model)
         uploads = _images(_contents(files), here.settings)
         submission = Submission(uploads, wanted, "zip", callback, is_batch=True, caller=caller)
         return len(uploads), here.desk.submit_batch(submission, key)

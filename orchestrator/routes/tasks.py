@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orchestrator.access.caller import caller_name
-from orchestrator.answers import AcceptedTaskAnswer
+from orchestrator.answers import AcceptedTaskAnswer, TaskAnswer
 from orchestrator.audit.subject import tell_subject
 from orchestrator.errors import ParameterError, TaskNotFoundError
 from orchestrator.hosted import with_base
@@ -23,6 +23,7 @@ from orchestrator.routes.bodies import read_json_upload
 from orchestrator.routes.event_response import EventResponse
 from orchestrator.routes.forms import read_form, uploaded_file
 from orchestrator.routes.kinds import Parameter, Text
+from orchestrator.routes.labels import refuse_early
 from orchestrator.routes.parameters import options
 from orchestrator.services import public_url, services
 from orchestrator.study import Options
@@ -140,7 +141,12 @@ def _submission(
 
 async def _accept(request: Request, submission: Submission) -> Response:
     here = services(request)
-    work = partial(here.desk.submit, submission, idempotency(request))
+    key = idempotency(request)
+
+    def work() -> TaskAnswer:
+        refuse_early(submission.options, here.model)
+        return here.desk.submit(submission, key)
+
     task = await here.desk_threads.run(work)
     tell_subject(request.scope, "task_id", task["task_id"])
     location = request.url_for("task", task_id=task["task_id"]).path

@@ -180,6 +180,31 @@ def test_a_forgotten_task_takes_its_hosted_pictures_along(api: httpx.Client) -> 
 
 
 @pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/async/densenet_predict", {"files": {"file": IMAGE}, "data": {"heatmaps": "Mass,Gout"}}),
+        ("/async/batch", {"files": [("files", IMAGE)] * 2, "data": {"heatmaps": "Gout"}}),
+        (
+            "/async/v2/densenet_predict",
+            {"json": {"image": base64.b64encode(IMAGE).decode(), "heatmaps": ["Gout"]}},
+        ),
+    ],
+)
+def test_a_label_that_the_model_does_not_have_is_refused_before_there_is_a_task(
+    path: str, body: dict[str, Any], api: httpx.Client
+) -> None:
+    answer = api.post(path, **body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+    assert "labels out of Edema, Mass" in answer.json()["detail"]
+    assert "Gout" not in answer.text
+
+
+def test_a_label_is_accepted_unseen_while_nobody_knows_the_model(idle: httpx.Client) -> None:
+    task = submit(idle, heatmaps="Gout")
+    assert idle.delete(task["status_url"]).status_code == 204
+
+
+@pytest.mark.parametrize(
     ("upload", "fields", "status"),
     [
         pytest.param(b"no image", {}, 400, id="no image"),

@@ -30,6 +30,7 @@ from orchestrator.jobs.keys import QUEUE_NAME
 from orchestrator.jobs.ledger import RENEW_SECONDS, Ledger
 from orchestrator.jobs.rq_job import HostileJobError, TaskJob, TaskQueue
 from orchestrator.memory import keep_freed_memory
+from serving.scheduling import give_way
 
 _JOBS_PER_HORSE: Final = 1000
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
@@ -255,6 +256,7 @@ class TaskWorker(Worker):
         self.setup_work_horse_signals()
         self._is_horse = True
         try:
+            give_way()  # the worker itself does not: leases are renewed in time
             keep_freed_memory()
             self._prepare()
             os.write(answers, b".")

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from serving.scheduling import work_in_batches
+from serving.scheduling import give_way, work_in_batches
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no SCHED_BATCH")
@@ -33,3 +33,24 @@ def test_a_system_that_forbids_it_is_borne(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(os, "sched_setscheduler", refuse, raising=False)
     work_in_batches()
     assert asked.is_set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="priorities are Unix'")
+def test_who_gives_way_has_a_lower_priority() -> None:
+    program = "import os; from serving.scheduling import give_way; give_way(); print(os.nice(0))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True
+    )
+    assert int(done.stdout) == os.nice(0) + 5, done.stderr
+
+
+def test_a_system_that_forbids_to_give_way_is_borne(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def refuse(increment: int) -> int:
+        asked.append(increment)
+        raise PermissionError
+
+    monkeypatch.setattr(os, "nice", refuse, raising=False)
+    give_way()
+    assert asked == [5]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.support.api import wait_until_answered
@@ -57,6 +58,15 @@ def test_no_process_interrupts_another_when_it_wakes_up(crew: Crew) -> None:
     processes = [service.running.pid for service in services]
     processes += [horse.pid for service in services for horse in service.horses()]
     assert {os.sched_getscheduler(process) for process in processes} == {os.SCHED_BATCH}
+
+
+def test_what_nobody_waits_for_gives_way_but_leases_do_not(crew: Crew) -> None:
+    services = [*(each.service for each in [*crew.apis, *crew.workers]), crew.stack.model]
+    usual = os.nice(0)
+    assert {psutil.Process(service.running.pid).nice() for service in services} == {usual}
+    horses = [horse for service in services for horse in service.horses()]
+    assert horses
+    assert {horse.nice() for horse in horses} == {usual + 5}
 
 
 def test_sums_over_all_processes_are_right(crew: Crew) -> None:

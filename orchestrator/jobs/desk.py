@@ -28,15 +28,15 @@ class Desk:
     store: Store
 
     def submit(self, submission: Submission, idempotency: str = "") -> TaskAnswer:
-        """Accept one upload and return its task as JSON; see `Submitter.accept`."""
-        accepted = self.submitter.accept(submission, idempotency)
+        """Accept one upload and return its task as JSON; see `Submitter.submit`."""
+        accepted = self.submitter.submit(submission, idempotency)
         if not accepted.tasks:
             return self.show(accepted.identifier)
         return accepted.tasks[0].as_json(accepted.position)
 
     def submit_batch(self, submission: Submission, idempotency: str = "") -> BatchAnswer:
-        """Accept many uploads, all or none, and return their batch as JSON; see `Submitter.accept`."""
-        accepted = self.submitter.accept(submission, idempotency)
+        """Accept many uploads, all or none, and return their batch as JSON; see `Submitter.submit`."""
+        accepted = self.submitter.submit(submission, idempotency)
         if not accepted.tasks:
             return self.batches.find(accepted.identifier).as_json()
         return Batch.of(accepted.identifier, accepted.tasks).as_json()

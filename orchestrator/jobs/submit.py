@@ -109,11 +109,7 @@ class Submitter:
         self._queue = open_queue(client)
         self._accept = Script(client, scripts.ACCEPT)
 
-    def submit(self, submission: Submission, idempotency: str = "") -> str:
-        """Accept a submission and return its identifier: the task's, or the batch's; see `accept`."""
-        return self.accept(submission, idempotency).identifier
-
-    def accept(self, submission: Submission, idempotency: str = "") -> Accepted:
+    def submit(self, submission: Submission, idempotency: str = "") -> Accepted:
         """Accept a submission.
 
         Args:

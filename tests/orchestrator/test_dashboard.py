@@ -93,7 +93,7 @@ def failed_task(environment: dict[str, str]) -> str:
     settings = Settings.from_mapping(environment)
     client = connect(settings.redis_url)
     upload = png(gradient(64, 64))
-    task_id = create_submitter(settings, client).submit(Submission([upload], Options()))
+    task_id = create_submitter(settings, client).submit(Submission([upload], Options())).identifier
     work(environment, FAKE_MODEL="away")
     time.sleep(2)
     create_ledger(settings, client).care()
@@ -143,7 +143,7 @@ def test_a_pickle_in_a_job_is_not_loaded(
 
     settings = Settings.from_mapping(environment)
     client = connect(settings.redis_url)
-    task_id = create_submitter(settings, client).submit(Submission([b"x"], Options()))
+    task_id = create_submitter(settings, client).submit(Submission([b"x"], Options())).identifier
     for field in ("result", "meta", "data"):
         client.hset(keys.job_key(task_id), field, pickle.dumps(Exploit()))
     reading.get(f"/0/view/job/{task_id}")

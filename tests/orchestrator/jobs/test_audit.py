@@ -17,7 +17,7 @@ from tests.orchestrator.jobs.test_worker import IMAGE
 
 def submit(settings: Settings, client: "redis.Redis", upload: bytes, caller: str = "") -> str:
     submission = Submission([upload], Options(), caller=caller)
-    return create_submitter(settings, client).submit(submission)
+    return create_submitter(settings, client).submit(submission).identifier
 
 
 def entries(client: "redis.Redis") -> list[Any]:

@@ -99,8 +99,10 @@ def finished(
     client: "redis.Redis", settings: Settings, receiver: Receiver | Dripping, *, fails: bool
 ) -> str:
     url = f"http://{receiver.host}/done"
-    task_id = create_submitter(settings, client).submit(
-        Submission([b"image"], Options(), callback=url)
+    task_id = (
+        create_submitter(settings, client)
+        .submit(Submission([b"image"], Options(), callback=url))
+        .identifier
     )
     ledger = create_ledger(settings, client)
     ledger.begin(task_id)
@@ -165,7 +167,7 @@ def test_an_address_that_can_not_be_called_does_not_keep_others_from_being_calle
     client: "redis.Redis", settings: Settings, receiver: Receiver
 ) -> None:
     submission = Submission([b"image"], Options(), callback="https://pacs.example/\x01")
-    bad = create_submitter(settings, client).submit(submission)
+    bad = create_submitter(settings, client).submit(submission).identifier
     ledger = create_ledger(settings, client)
     ledger.begin(bad)
     ledger.succeed(bad, 1)

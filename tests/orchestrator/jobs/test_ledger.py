@@ -49,7 +49,7 @@ def drawing(client: "redis.Redis", settings: Settings) -> tuple[Desk, str]:
     """Return a task that is worked on and has a picture in the store, with the desk that it was sent to."""
     store = create_store(settings)
     desk = create_desk(settings, client, store)
-    task_id = desk.submitter.submit(replace(ONE, kind="hosted"))
+    task_id = desk.submitter.submit(replace(ONE, kind="hosted")).identifier
     task = desk.ledger.begin(task_id)
     assert task is not None
     store.put(task.analysis_id, [PICTURE])
@@ -65,7 +65,7 @@ def test_a_task_ends_in_one_state_whatever_comes_after(
     client: "redis.Redis", settings: Settings
 ) -> None:
     records = create_ledger(settings, client)
-    task_id = create_submitter(settings, client).submit(ONE)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
     records.begin(task_id)
     assert records.succeed(task_id, 10)
     assert not records.fail(task_id, NotAnImageError("late"))
@@ -81,7 +81,7 @@ def test_bytes_are_held_for_a_task_until_it_is_forgotten(
     client: "redis.Redis", settings: Settings
 ) -> None:
     records = create_ledger(settings, client)
-    task_id = create_submitter(settings, client).submit(ONE)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
     names = [f"upload-{task_id}", "upload-another"]
     assert records.held(names) == {names[0]}
     records.begin(task_id)
@@ -95,7 +95,7 @@ def test_bytes_are_held_for_a_task_until_it_is_forgotten(
 
 def test_a_waiting_task_is_left_alone(client: "redis.Redis", settings: Settings) -> None:
     records = create_ledger(settings, client)
-    task_id = create_submitter(settings, client).submit(ONE)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
     for _ in range(3):
         overdue(client, task_id)
         assert records.care() == []
@@ -106,7 +106,7 @@ def test_an_orphan_is_put_back_at_the_second_look(
     client: "redis.Redis", settings: Settings
 ) -> None:
     records = create_ledger(settings, client)
-    task_id = create_submitter(settings, client).submit(ONE)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
     taken(client)
     overdue(client, task_id)
     assert records.care() == []
@@ -118,7 +118,7 @@ def test_an_orphan_is_put_back_at_the_second_look(
 
 def test_a_leased_task_is_no_orphan(client: "redis.Redis", settings: Settings) -> None:
     records = create_ledger(settings, client)
-    task_id = create_submitter(settings, client).submit(ONE)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
     taken(client)
     overdue(client, task_id)
     records.care()
@@ -130,7 +130,7 @@ def test_a_leased_task_is_no_orphan(client: "redis.Redis", settings: Settings) -
 
 def test_a_task_that_is_orphaned_too_often_fails(client: "redis.Redis", settings: Settings) -> None:
     records = create_ledger(settings, client)
-    task_id = create_submitter(settings, client).submit(ONE)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
     for _ in range(ledger.MOST_CRASHES):
         taken(client)
         for _ in range(2):
@@ -149,7 +149,7 @@ def test_a_task_that_waits_too_long_fails_with_the_reason(
 ) -> None:
     short = replace(settings, queue_ttl=1)
     records = create_ledger(short, client)
-    task_id = create_submitter(short, client).submit(ONE)
+    task_id = create_submitter(short, client).submit(ONE).identifier
     time.sleep(1.1)
     records.care()
     task = records.find(task_id)
@@ -163,7 +163,7 @@ def test_a_task_that_is_tried_for_too_long_tells_why_the_last_try_failed(
     client: "redis.Redis", settings: Settings
 ) -> None:
     ledger = create_ledger(replace(settings, queue_ttl=1), client)
-    task_id = create_submitter(settings, client).submit(ONE)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
     ledger.begin(task_id)
     ledger.retry(task_id, ModelUnavailableError('the "model server" is away: Übung'))
     time.sleep(1.1)
@@ -180,7 +180,7 @@ def test_a_failed_task_that_is_put_back_is_done_once(
     client: "redis.Redis", settings: Settings
 ) -> None:
     records = create_ledger(settings, client)
-    task_id = create_submitter(settings, client).submit(ONE)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
     records.begin(task_id)
     records.fail(task_id, ModelUnavailableError("away"))
     put_back(client, task_id)
@@ -196,7 +196,7 @@ def test_no_other_copy_of_a_failed_task_brings_it_back(
 ) -> None:
     ledger = create_ledger(settings, client)
     submission = replace(ONE, callback="https://example.org/")
-    task_id = create_submitter(settings, client).submit(submission)
+    task_id = create_submitter(settings, client).submit(submission).identifier
     client.lpop(keys.RQ_QUEUE)
     ledger.begin(task_id)
     for _ in range(2):  # its worker stood still for longer than its lease
@@ -219,7 +219,7 @@ def test_a_worker_that_dies_at_the_end_of_a_failed_task_does_not_bring_it_back(
     client: "redis.Redis", settings: Settings
 ) -> None:
     ledger = create_ledger(settings, client)
-    task_id = create_submitter(settings, client).submit(ONE)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
     client.lpop(keys.RQ_QUEUE)
     ledger.begin(task_id)
     client.hset(keys.job_key(task_id), "status", "started")
@@ -240,7 +240,7 @@ def test_what_a_task_is_made_of_lasts_as_long_as_it_is_worked_on(
 ) -> None:
     short = replace(settings, queue_ttl=1, result_ttl=1, result_memory=1)
     ledger = create_ledger(short, client)
-    task_id = create_submitter(short, client).submit(ONE)
+    task_id = create_submitter(short, client).submit(ONE).identifier
     parts = [keys.task_key(task_id), keys.job_key(task_id), f"cxr:blob:upload-{task_id}"]
     for hold_on in (
         lambda: ledger.begin(task_id),
@@ -263,7 +263,7 @@ def test_a_task_is_remembered_as_long_as_its_callback_is_tried(
     short = replace(settings, result_ttl=1, result_memory=1)
     ledger = create_ledger(short, client)
     called, plain = (
-        create_submitter(short, client).submit(replace(ONE, callback=url))
+        create_submitter(short, client).submit(replace(ONE, callback=url)).identifier
         for url in ("https://example.org/", "")
     )
     for task_id in (called, plain):
@@ -327,7 +327,7 @@ def test_a_task_that_is_put_back_is_called_back_as_often_as_any(
     client: "redis.Redis", settings: Settings
 ) -> None:
     ledger = create_ledger(settings, client)
-    task_id = create_submitter(settings, client).submit(ONE)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
     client.hset(keys.task_key(task_id), "callback_tries", 8)
     ledger.fail(task_id, RedisUnavailableError("away"))
     put_back(client, task_id)
@@ -337,7 +337,7 @@ def test_a_task_that_is_put_back_is_called_back_as_often_as_any(
 
 def test_a_task_is_as_old_as_redis_says(client: "redis.Redis", settings: Settings) -> None:
     with patch("time.time", return_value=1_000_000_000.0):  # an API whose clock is years behind
-        task_id = create_submitter(settings, client).submit(ONE)
+        task_id = create_submitter(settings, client).submit(ONE).identifier
     ledger = create_ledger(settings, client)
     ledger.care()
     task = ledger.find(task_id)
@@ -348,7 +348,7 @@ def test_a_task_is_as_old_as_redis_says(client: "redis.Redis", settings: Setting
 
 def test_forgetting_leaves_no_trace(client: "redis.Redis", settings: Settings) -> None:
     desk = create_desk(settings, client, create_store(settings))
-    waiting, done = (desk.submitter.submit(ONE) for _ in range(2))
+    waiting, done = (desk.submitter.submit(ONE).identifier for _ in range(2))
     desk.ledger.begin(done)
     with pytest.raises(TaskRunningError):
         desk.forget(done)

@@ -29,7 +29,7 @@ ONE = Submission([b"image"], Options())
 
 
 def test_what_is_accepted_is_there_whole(client: "redis.Redis", settings: Settings) -> None:
-    task_id = create_submitter(settings, client).submit(ONE)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
     ledger = create_ledger(settings, client)
     task = ledger.find(task_id)
     assert task is not None
@@ -109,7 +109,7 @@ def test_a_batch_that_the_queue_could_never_hold_is_not_told_to_come_again(
 def test_the_queue_is_bounded_in_bytes(client: "redis.Redis", settings: Settings) -> None:
     submitter = create_submitter(replace(settings, queue_bytes=1000), client)
     big = Submission([bytes(600)], Options())
-    first = submitter.submit(big)
+    first = submitter.submit(big).identifier
     with pytest.raises(QueueFullError):
         submitter.submit(big)
     create_ledger(settings, client).forget(first)
@@ -168,16 +168,16 @@ def test_a_repeated_submission_is_known_however_full_the_queue_is(
 ) -> None:
     submitter = create_submitter(replace(settings, queue_limit=1), client)
     only = Submission([bytes(10)], Options())
-    assert submitter.submit(only, "key") == submitter.submit(only, "key")
+    assert submitter.submit(only, "key").identifier == submitter.submit(only, "key").identifier
     with pytest.raises(QueueFullError):
         submitter.submit(only, "another key")
 
 
 def test_a_repeated_submission_is_the_same_task(client: "redis.Redis", settings: Settings) -> None:
     submitter = create_submitter(settings, client)
-    first = submitter.submit(ONE, "a key")
-    assert submitter.submit(ONE, "a key") == first
-    assert submitter.submit(ONE, "another key") != first
+    first = submitter.submit(ONE, "a key").identifier
+    assert submitter.submit(ONE, "a key").identifier == first
+    assert submitter.submit(ONE, "another key").identifier != first
     assert client.llen(keys.RQ_QUEUE) == 2
     with pytest.raises(IdempotencyConflictError):
         submitter.submit(Submission([b"other"], Options()), "a key")
@@ -191,17 +191,17 @@ def test_callers_have_their_idempotency_keys_to_themselves(
 ) -> None:
     submitter = create_submitter(settings, client)
     ward, other = (replace(ONE, caller=name) for name in ("ward7", "ward8"))
-    first = submitter.submit(ward, "key")
-    assert submitter.submit(other, "key") != first
-    assert submitter.submit(ward, "key") == first
+    first = submitter.submit(ward, "key").identifier
+    assert submitter.submit(other, "key").identifier != first
+    assert submitter.submit(ward, "key").identifier == first
     # Neither name nor key can be chosen so that the two together read as another's
-    assert submitter.submit(replace(ONE, caller="ward"), "7\nkey") != first
+    assert submitter.submit(replace(ONE, caller="ward"), "7\nkey").identifier != first
 
 
 def test_a_repeated_batch_is_the_same_batch(client: "redis.Redis", settings: Settings) -> None:
     submitter = create_submitter(settings, client)
     batch = Submission([b"1", b"2"], Options(), is_batch=True)
-    assert submitter.submit(batch, "key") == submitter.submit(batch, "key")
+    assert submitter.submit(batch, "key").identifier == submitter.submit(batch, "key").identifier
     assert client.llen(keys.RQ_QUEUE) == 2
 
 
@@ -210,7 +210,7 @@ def test_many_equal_submissions_at_once_are_one_task(
 ) -> None:
     submitter = create_submitter(settings, connect(settings.redis_url))
     with ThreadPoolExecutor(16) as pool:
-        found = set(pool.map(lambda _: submitter.submit(ONE, "key"), range(50)))
+        found = set(pool.map(lambda _: submitter.submit(ONE, "key").identifier, range(50)))
     assert len(found) == 1
     assert client.llen(keys.RQ_QUEUE) == 1
     assert len(client.keys("cxr:blob:*")) == 1
@@ -218,7 +218,9 @@ def test_many_equal_submissions_at_once_are_one_task(
 
 def test_blobs_on_disk_leave_redis_small(client: "redis.Redis", settings: Settings) -> None:
     on_disk = replace(settings, blobs="disk")
-    task_id = create_submitter(on_disk, client).submit(Submission([bytes(100_000)], Options()))
+    task_id = (
+        create_submitter(on_disk, client).submit(Submission([bytes(100_000)], Options())).identifier
+    )
     assert (settings.data_dir / "blobs" / upload_name(task_id)).stat().st_size == 100_000
     assert client.keys("cxr:blob:*") == []
     assert client.hget(keys.SIZES, "total") == b"100000"
@@ -233,7 +235,7 @@ def test_without_redis_a_submission_is_refused_within_seconds() -> None:
 
 
 def test_the_jobs_own_words_are_json(client: "redis.Redis", settings: Settings) -> None:
-    task_id = create_submitter(settings, client).submit(ONE)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
     data = client.hget(keys.job_key(task_id), "data")
     assert isinstance(data, bytes)
     assert json.loads(zlib.decompress(data)) == [

@@ -42,7 +42,7 @@ IMAGE = png(gradient(64, 64))
 
 
 def submit(settings: Settings, client: "redis.Redis", upload: bytes = IMAGE) -> str:
-    return create_submitter(settings, client).submit(Submission([upload], Options()))
+    return create_submitter(settings, client).submit(Submission([upload], Options())).identifier
 
 
 def find(settings: Settings, client: "redis.Redis", task_id: str) -> Task:
@@ -74,7 +74,7 @@ def test_a_task_that_is_forgotten_while_it_is_worked_on_leaves_nothing(
 ) -> None:
     """It is taken for an orphan, put back, cancelled; and then the worker that had it goes on after all."""
     submission = Submission([IMAGE], Options(), kind="hosted")
-    task_id = create_submitter(settings, client).submit(submission)
+    task_id = create_submitter(settings, client).submit(submission).identifier
     ledger = create_ledger(settings, client)
     workshop = create_workshop(settings, client)
 

@@ -28,7 +28,9 @@ def client(tmp_path: Path) -> Iterator["redis.Redis"]:
 
 
 def begun(client: "redis.Redis") -> str:
-    task_id = create_submitter(Settings(), client).submit(Submission([b"image"], Options()))
+    task_id = (
+        create_submitter(Settings(), client).submit(Submission([b"image"], Options())).identifier
+    )
     create_ledger(Settings(), client).begin(task_id)
     return task_id
 

@@ -4,10 +4,9 @@ The time grows with what has come: a large batch over a slow line is fine, a byt
 mod_reqtimeout does the same (``body=30,MinRate=…``).
 """
 
-import time
+import asyncio
 from typing import Final
 
-import anyio
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -36,7 +35,7 @@ class BodyTimeoutMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        until = time.monotonic() + self.seconds
+        until = asyncio.get_running_loop().time() + self.seconds
         complete = late = answered = False
 
         async def timed_receive() -> Message:
@@ -44,7 +43,7 @@ class BodyTimeoutMiddleware:
             if complete:  # whoever still reads waits for the caller to go away, which is no body
                 return await receive()
             try:
-                with anyio.fail_after(max(0.0, until - time.monotonic())):
+                async with asyncio.timeout_at(until):
                     message = await receive()
             except TimeoutError as err:
                 if answered:

@@ -38,12 +38,16 @@ def test_the_head_is_complete(dashboard: Any) -> None:
     assert set(dashboard["time"]) == {"from", "to"}
 
 
-def test_panels_are_complete_and_ask_the_provisioned_datasource(dashboard: Any) -> None:
-    provisioned = yaml.safe_load(
-        (GRAFANA / "provisioning" / "datasources" / "prometheus.yaml").read_text()
+def test_panels_are_complete_and_ask_the_datasource_that_is_chosen(dashboard: Any) -> None:
+    choice, *variables = dashboard["templating"]["list"]
+    # Whoever runs a Grafana already has named its data source: Kubernetes does not have the one that Compose makes.
+    assert (choice["name"], choice["type"], choice["query"]) == (
+        "datasource",
+        "datasource",
+        "prometheus",
     )
-    (source,) = provisioned["datasources"]
-    expected = {"type": source["type"], "uid": source["uid"]}
+    assert choice["current"]["value"] == "default"
+    expected = {"type": "prometheus", "uid": "${datasource}"}
     identifiers = [panel["id"] for panel in dashboard["panels"]]
     assert len(set(identifiers)) == len(identifiers)
     for panel in dashboard["panels"]:
@@ -59,8 +63,16 @@ def test_panels_are_complete_and_ask_the_provisioned_datasource(dashboard: Any) 
         for target in panel["targets"]:
             assert target["datasource"] == expected
             assert target["range"] is not target["instant"]
-    for variable in dashboard["templating"]["list"]:
+    for variable in variables:
         assert variable["datasource"] == expected
+
+
+def test_the_provisioned_datasource_is_the_default_one() -> None:
+    provisioned = yaml.safe_load(
+        (GRAFANA / "provisioning" / "datasources" / "prometheus.yaml").read_text()
+    )
+    (source,) = provisioned["datasources"]
+    assert (source["type"], source["isDefault"]) == ("prometheus", True)
 
 
 def cells(panel: Any) -> Iterator[tuple[int, int]]:

@@ -5,12 +5,13 @@ import logging
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from serving.embedded.core import ServerCore
 from serving.embedded.errors import ServingError, failed_precondition
-from serving.embedded.manager import AVAILABLE, ModelManager
+from serving.embedded.manager import ModelManager
 from serving.embedded.metrics import Metrics
 from serving.embedded.options import ServerOptions
 from serving.embedded.rest import status_server
@@ -51,11 +52,14 @@ class ModelServer:
         When the ports are open, a line of JSON on standard output tells which they are.
 
         Raises:
-            ServingError: A model did not load, as TF Serving then does not start either.
+            ServingError: A model did not load, or has a label while none may be at a version that isn't
+                there yet: TF Serving then does not start either.
             OSError: A port is taken.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stopping.set())
+        if not self._options.allow_version_labels_for_unavailable_models:
+            _refuse_labels(self._models)
         for model in self._models:
             model.start()
         try:
@@ -92,8 +96,6 @@ class ModelServer:
                     f"1 servable(s) did not become available: {{{{name: {model.name} version: "
                     f"{version.number}}} due to error: {version.error.message}}}"
                 )
-        if not self._options.allow_version_labels_for_unavailable_models:
-            _check_labels(model)
 
     def _serve(self) -> None:
         options = self._options
@@ -122,10 +124,10 @@ class ModelServer:
         server.stop(STOP_SECONDS).wait()
 
 
-def _check_labels(model: ModelManager) -> None:
-    available = {version.number for version in model.versions() if version.state == AVAILABLE}
-    for label, number in model.config.version_labels.items():
-        if number not in available:
+def _refuse_labels(models: Sequence[ModelManager]) -> None:
+    """Refuse every label, as TF Serving does at its start: it reads them before any version is available."""
+    for model in models:
+        for label, number in model.config.version_labels.items():
             raise failed_precondition(
                 f"Request to assign label {label} to version {number} of model {model.name}, which "
                 "is not currently available for inference"

@@ -59,13 +59,17 @@ class Pod:
         image = dict(
             re.findall(r'"--(\w+)=([^"]+)"', (ROOT / "serving" / "Dockerfile").read_text())
         )
-        kept = ("enable_batching", "grpc_max_threads", "enable_serialization_as_tensor_content")
+        kept = (
+            "allow_version_labels_for_unavailable_models",
+            "enable_batching",
+            "grpc_max_threads",
+            "enable_serialization_as_tensor_content",
+        )
         flags = [f"--{name}={image[name]}" for name in kept]
         started: AbstractContextManager[RunningServer] = model_server(
             "embedded",
             folder / "log",
             f"--model_config_file={config}",
-            "--allow_version_labels_for_unavailable_models=true",
             "--max_num_load_retries=0",
             "--load_retry_interval_micros=1000",
             *flags,

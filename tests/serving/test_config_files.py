@@ -56,6 +56,10 @@ def test_the_dockerfile_has_no_flag_that_would_be_ignored() -> None:
     assert set(flags) <= KNOWN_FLAGS
 
 
+def test_labels_may_be_read_before_their_versions_are_loaded() -> None:
+    assert dockerfile_flags()["allow_version_labels_for_unavailable_models"] == "true"
+
+
 def test_the_dockerfile_copies_the_files_it_names() -> None:
     text = (SERVING / "Dockerfile").read_text()
     copied = re.search(r"^COPY (.+) (/\S+)/$", text, re.MULTILINE)

@@ -124,6 +124,26 @@ def test_versions_can_be_pinned_and_labelled(
         np.testing.assert_allclose(two, 2 * one, rtol=1e-5)
 
 
+def test_a_label_keeps_the_server_from_starting_unless_its_version_may_be_away(
+    start: Start, servables: Path, base_path: Path, tmp_path: Path
+) -> None:
+    (base_path / "1").symlink_to(servables / "one")
+    models = tmp_path / "models.config"
+    models.write_text(
+        f"""
+        model_config_list {{ config {{
+          name: "densenet" base_path: "{base_path}" model_platform: "tensorflow"
+          version_labels {{ key: "stable" value: 1 }}
+        }} }}
+        """
+    )
+    with (
+        pytest.raises(DidNotStartError, match="assign label stable to version 1"),
+        start(f"--model_config_file={models}"),
+    ):
+        pass
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [("too_large_warmup", "is larger than maximum input batch size 4"), ("nothing", "saved_model")],

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any
 
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
@@ -13,8 +13,6 @@ from serving.contract import MODEL_NAME
 from serving.embedded import config
 from tests.k8s.build import ROOT
 from tests.k8s.manifests import Manifests, Object, Workload, image_name
-
-_ALLOW: Final = "--allow_version_labels_for_unavailable_models=true"
 
 
 @cache
@@ -83,8 +81,6 @@ def _model(model: Any, manifests: Manifests, container: Object) -> Iterator[str]
     for label, version in model.version_labels.items():
         if version not in served:
             yield f"label {label} is at version {version}, which is not served"
-    if model.version_labels and _ALLOW not in container.get("args", []):
-        yield f"labels at the start need {_ALLOW}"
     for workload in manifests.workloads():
         for each in workload.containers():
             label = manifests.environment(each).get("MODEL_LABEL")

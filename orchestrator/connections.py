@@ -2,13 +2,12 @@
 
 A connection is closed when a request's head has not come within HEAD_TIMEOUT seconds of its opening or of the answer
 before has been taken, however many bytes drip in, and when a client takes nothing of what is sent to it for
-SEND_TIMEOUT seconds; one that takes a little may take as long as it needs. One more than CONNECTIONS is answered 503
-at once.
+SEND_TIMEOUT seconds; one that takes a little may take as long as it needs. Beyond CONNECTIONS, requests are answered
+503; but a few connections more may ask for /health: a probe must not take a process for dead which has much to do.
 """
 
 import asyncio
 import fcntl
-import json
 import sys
 import termios
 from collections.abc import Callable
@@ -16,12 +15,17 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
+from prometheus_client import CollectorRegistry, Counter
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from orchestrator.errors import BusyError
 from orchestrator.settings import Settings
 
 _RETRY_AFTER: Final = 1
+# Connections beyond the limit on which health is told.
+SPARE: Final = 16
 
 
 class PatientProtocol(H11Protocol):
@@ -30,24 +34,31 @@ class PatientProtocol(H11Protocol):
     Args:
         head_timeout: Seconds for a request's head.
         send_timeout: Seconds in which a client must take some of what is sent to it.
-        most: Connections there may be.
+        most: Connections there may be, beside the spare ones.
+        refused: Counts what is refused.
         uvicorn: What uvicorn gives its protocols.
     """
 
-    def __init__(self, head_timeout: float, send_timeout: float, most: int, **uvicorn: Any) -> None:
+    def __init__(
+        self, head_timeout: float, send_timeout: float, most: int, refused: Counter, **uvicorn: Any
+    ) -> None:
         super().__init__(**uvicorn)
         self._head_timeout = head_timeout
         self._send_timeout = send_timeout
         self._most = most
+        self._refused = refused
         self._head_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
         self._owed_before = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
-        if len(self.connections) >= self._most:
+        if len(self.connections) >= self._most + SPARE:
+            self._refused.inc()
             transport.write(_refusal())
             transport.close()
+        elif len(self.connections) >= self._most:
+            self.app = partial(self._serve_sparingly, self.app)
         super().connection_made(transport)
         self._await_head()
 
@@ -84,6 +95,16 @@ class PatientProtocol(H11Protocol):
             self._await_taking()
         else:
             _cancel(self._send_timer)
+
+    async def _serve_sparingly(
+        self, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Refuse a request on a spare connection while there are too many, unless it asks for health."""
+        if len(self.connections) <= self._most or scope["path"].startswith("/health"):
+            await app(scope, receive, send)
+        else:
+            self._refused.inc()
+            await _response()(scope, receive, send)
 
     def _await_head(self) -> None:
         _cancel(self._head_timer)
@@ -124,18 +145,24 @@ class PatientProtocol(H11Protocol):
         return self.transport.get_write_buffer_size() + int.from_bytes(queued, sys.byteorder)
 
 
-def protocol(settings: Settings) -> Callable[..., asyncio.Protocol]:
-    """Return what makes the protocol of a connection, with the time limits that are set."""
+def protocol(settings: Settings, registry: CollectorRegistry) -> Callable[..., asyncio.Protocol]:
+    """Return what makes the protocol of a connection, with the limits that are set."""
+    refused = Counter(
+        "cxr_connections_refused",
+        "Connections, or requests on them, refused as more are open than CONNECTIONS.",
+        registry=registry,
+    )
     return partial(
         PatientProtocol,
         settings.head_timeout,
         settings.send_timeout,
         settings.connections,
+        refused,
     )
 
 
-def _refusal() -> bytes:
-    """Return a whole answer: there is no request yet that the application could answer."""
+def _response() -> JSONResponse:
+    """Return the answer to a request on a connection too many."""
     content = {
         "type": "about:blank",
         "title": BusyError.title,
@@ -144,12 +171,20 @@ def _refusal() -> bytes:
         "detail": "as many connections are open as this server takes at once; try again shortly",
         "request_id": "",
     }
-    body = json.dumps(content).encode()
-    head = (
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-        f"Content-Length: {len(body)}\r\nRetry-After: {_RETRY_AFTER}\r\nConnection: close\r\n\r\n"
+    return JSONResponse(
+        content,
+        BusyError.status,
+        {"Retry-After": str(_RETRY_AFTER)},
+        media_type="application/problem+json",
     )
-    return head.encode() + body
+
+
+def _refusal() -> bytes:
+    """Return a whole answer: there is no request yet that the application could answer."""
+    response = _response()
+    headers = [*response.raw_headers, (b"connection", b"close")]
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    return b"HTTP/1.1 503 Service Unavailable\r\n%b\r\n%b" % (lines, bytes(response.body))
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

@@ -69,7 +69,7 @@ def serve() -> None:
             server_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
             # uvicorn takes whatever makes a protocol; its annotation names classes only
-            http=cast(type[asyncio.Protocol], protocol(settings)),
+            http=cast(type[asyncio.Protocol], protocol(settings, app.state.registry)),
         )
     )
     app.state.is_stopping = lambda: server.should_exit

@@ -10,6 +10,7 @@ import httpx
 import psutil
 import pytest
 
+from orchestrator.connections import SPARE
 from tests.support.api import running_api
 from tests.support.model_server import free_port
 
@@ -170,7 +171,7 @@ def test_more_connections_than_there_may_be_are_refused_at_once_and_not_for_long
     api: httpx.Client,
 ) -> None:
     api.get("/health")
-    idle = [connect(api) for _ in range(CONNECTIONS + 3)]
+    idle = [connect(api) for _ in range(CONNECTIONS + SPARE + 3)]
     answers = []
     for client in idle:
         answers.append(client.recv(65536))
@@ -181,9 +182,36 @@ def test_more_connections_than_there_may_be_are_refused_at_once_and_not_for_long
         head, _, body = answer.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 503 ")
         assert json.loads(body)["code"] == "busy"
-        assert b"Retry-After: 1" in head
+        assert b"retry-after: 1" in head.lower()
     with httpx.Client(base_url=api.base_url) as other:
         assert other.get("/health").status_code == 200
+
+
+def test_a_full_process_still_tells_its_health_and_counts_whom_it_refuses(tmp_path: Path) -> None:
+    settings = {
+        "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
+        "HEAD_TIMEOUT": "60",
+        "CONNECTIONS": "4",
+    }
+    with running_api(tmp_path / "log", **settings) as api:
+        crowd = [connect(api) for _ in range(5)]
+        with httpx.Client(base_url=api.base_url) as spare:
+            assert spare.get("/health").status_code == 200
+            refused = spare.post("/densenet_predict", files={"file": bytes(100_000)})
+            assert refused.status_code == 503
+            assert refused.json()["code"] == "busy"
+            assert refused.headers["Retry-After"] == "1"
+            assert refused.headers["Content-Type"] == "application/problem+json"
+            for client in crowd:
+                client.close()
+            eventually(lambda: spare.get("/nowhere").status_code == 404)
+            refusals = [
+                float(line.split()[1])
+                for line in spare.get("/metrics").text.splitlines()
+                if line.startswith("cxr_connections_refused_total")
+            ]
+            assert len(refusals) == 1
+            assert refusals[0] >= 1
 
 
 def test_a_slow_crowd_does_not_keep_others_out(api: httpx.Client, tmp_path: Path) -> None:

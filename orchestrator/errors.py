@@ -14,6 +14,7 @@
     │   ├── TooManyBytesError    413
     │   ├── TooManyPixelsError   413
     │   ├── ImplausibleSizeError 422
+    │   ├── ResultTooLargeError  422
     │   ├── UnauthorizedError    401
     │   ├── InsufficientScopeError 403
     │   ├── RateLimitError       429
@@ -169,6 +170,14 @@ class ImplausibleSizeError(RequestError):
     status = 422
     code = "implausible_size"
     title = "Implausible image size"
+
+
+class ResultTooLargeError(RequestError):
+    """The overlays that were asked for take more bytes together than the limit."""
+
+    status = 422
+    code = "result_too_large"
+    title = "Result too large"
 
 
 class UnauthorizedError(RequestError):

@@ -39,6 +39,7 @@ def analyse(
     model: Model,
     *,
     max_pixels: int,
+    max_result_bytes: int,
     analysis_id: str | None = None,
     progress: Callable[[Stage], None] = lambda _: None,
 ) -> Analysis:
@@ -49,6 +50,7 @@ def analyse(
         options: What to draw.
         model: Where the prediction comes from.
         max_pixels: Most pixels the image may have.
+        max_result_bytes: Most bytes that its overlays may take together.
         analysis_id: Identifier to use; a random one if None.
         progress: Called with the name of each stage as it begins.
 
@@ -63,7 +65,7 @@ def analyse(
         servable, raw = model.predict(lambda card: model_input(radiograph, card))
     with clock.stage("rendering"):
         view = _view(radiograph, servable, raw)
-        overlays = rendering.draw(view, options)
+        overlays = rendering.draw(view, options, max_bytes=max_result_bytes)
         shown = rendering.show(radiograph.image, options) if options.radiograph else None
     report = Report(
         analysis_id=analysis_id or str(uuid.uuid4()),

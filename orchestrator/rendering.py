@@ -18,7 +18,7 @@ from gradcam.plan import plan
 from gradcam.render import Canvas, Picture
 from gradcam.scale import ceiling, shared_scale
 from gradcam.wording import Caption, Wording
-from orchestrator.errors import ParameterError
+from orchestrator.errors import ParameterError, ResultTooLargeError
 from orchestrator.resize import resized
 from orchestrator.study import Options, Overlay, Prediction, ShownRadiograph
 from serving.contract import NO_FINDING
@@ -86,11 +86,17 @@ def refuse_unknown(options: Options, labels: tuple[str, ...]) -> None:
         _known(options.heatmaps, labels)
 
 
-def draw(view: View, options: Options) -> tuple[Overlay, ...]:
+def draw(view: View, options: Options, *, max_bytes: int) -> tuple[Overlay, ...]:
     """Draw and encode one overlay per chosen label.
+
+    Args:
+        view: What to draw.
+        options: How.
+        max_bytes: Most bytes that the overlays may take together.
 
     Raises:
         ParameterError: A label was asked for that the model doesn't have, or a format that can't hold the picture.
+        ResultTooLargeError: The overlays take more bytes.
     """
     labels = tuple(prediction.label for prediction in view.predictions)
     chosen = chosen_labels(options, view.predictions)
@@ -107,11 +113,18 @@ def draw(view: View, options: Options) -> tuple[Overlay, ...]:
     write = _writer(options.format)
     with _DRAWING:
         canvas = Canvas(resized(view.radiograph, size), layout, view.scale)
-        return tuple(
-            _overlay(canvas, view, index, options, write)
-            for index, label in enumerate(labels)
-            if label in chosen
-        )
+        drawn: list[Overlay] = []
+        room = max_bytes
+        for index, label in enumerate(labels):
+            if label in chosen:
+                drawn.append(_overlay(canvas, view, index, options, write))
+                room -= len(drawn[-1].content)
+                if room < 0:
+                    raise ResultTooLargeError(
+                        f"expected overlays of at most {max_bytes} bytes together, got more with {len(drawn)} of"
+                        f" {len(chosen)}; ask for fewer labels, a smaller max_size, or format jpeg"
+                    )
+        return tuple(drawn)
 
 
 def show(radiograph: Image.Image, options: Options) -> ShownRadiograph:

@@ -249,6 +249,11 @@ class Settings:
         _integer(1024, _MOST_PIXELS),
         "Most pixels an image may have, 89478485 at most; checked before decoding.",
     )
+    max_result_bytes: int = _setting(
+        100_000_000,
+        _integer(1_000_000, 500_000_000),
+        "Most bytes that the overlays of one image may take together, 500000000 at most.",
+    )
     request_threads: int = _setting(
         8, _integer(1, 256), "Analyses that the API works on at once, per process."
     )

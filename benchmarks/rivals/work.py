@@ -18,6 +18,7 @@ from orchestrator.study import Analysis, Options, Prediction, Report
 from serving.contract import ModelCard
 
 MAX_PIXELS: Final = 50_000_000
+MAX_BYTES: Final = 100_000_000
 MAX_BATCH: Final = 8  # as in serving/batching.config
 
 
@@ -57,7 +58,7 @@ def answer(
         timings_ms={},
         warnings=card.warnings,
     )
-    return as_zip(Analysis(report, rendering.draw(view, options(heatmaps))))
+    return as_zip(Analysis(report, rendering.draw(view, options(heatmaps), max_bytes=MAX_BYTES)))
 
 
 def options(heatmaps: str) -> Options:

@@ -103,6 +103,11 @@ class Ledger:
             ends = dict(zip(names, pipe.execute(), strict=True))
         return {name for name, end in ends.items() if end is not None and end > time.time()}
 
+    def held_bytes(self) -> int:
+        """Return how many bytes uploads and results take together."""
+        with translated():
+            return int(self._client.hget(keys.SIZES, "total") or 0)
+
     def lease(self, task_id: str) -> None:
         """Say that a worker lives and has this task."""
         self._lease(keys.RQ, [task_id, LEASE_SECONDS, self._lifetimes.working])

@@ -16,6 +16,7 @@ from orchestrator.blobs.memory import RedisBlobs
 from orchestrator.errors import (
     DependencyError,
     JobTimeoutError,
+    QueueFullError,
     RequestError,
     ServiceError,
     UploadExpiredError,
@@ -35,6 +36,9 @@ _log = logging.getLogger(__name__)
 _DEFECT: Final = ServiceError(
     "the service failed at this image because of a defect; the operator finds it in the log"
 )
+_FULL: Final = QueueFullError(
+    "results that nobody has fetched take all the room there is; fetch and delete finished tasks"
+)
 _GONE: Final = UploadExpiredError(
     "the image of this task is no longer kept; send it again as a new task"
 )
@@ -52,6 +56,8 @@ class Workshop:
     model: Model
     store: Store
     max_pixels: int
+    max_result_bytes: int
+    most_held: int
     job_timeout: int
     telemetry: Telemetry = NO_TELEMETRY
 
@@ -108,6 +114,7 @@ def _work(workshop: Workshop, task: Task) -> tuple[int, Report]:
     """Analyse, keep the result, and return its size and the report."""
     with _watched(workshop, task) as stages:
         announce = partial(_announce, workshop, task, stages)
+        _need_room(workshop)
         upload = workshop.blobs.get(upload_name(task.task_id))
         if upload is None:
             raise _GONE
@@ -116,6 +123,7 @@ def _work(workshop: Workshop, task: Task) -> tuple[int, Report]:
             load_options(task.options),
             workshop.model,
             max_pixels=workshop.max_pixels,
+            max_result_bytes=workshop.max_result_bytes,
             analysis_id=task.analysis_id,
             progress=announce,
         )
@@ -149,8 +157,19 @@ def _announce(workshop: Workshop, task: Task, stages: Stages, stage: str) -> Non
 
 def _keep(workshop: Workshop, task: Task, analysis: Analysis) -> int:
     result = workshop.results.pack(task, analysis, workshop.store)
+    _need_room(workshop, len(result))
     workshop.results.put(task, result)
     return len(result)
+
+
+def _need_room(workshop: Workshop, size: int = 0) -> None:
+    """Put the task off while results that nobody has fetched take the room of what follows.
+
+    Raises:
+        QueueFullError: So many bytes more than are held may not be.
+    """
+    if workshop.ledger.held_bytes() + size > workshop.most_held:
+        raise _FULL
 
 
 def _discard(workshop: Workshop, task: Task) -> None:

@@ -29,6 +29,8 @@ from orchestrator.telemetry.telemetry import NO_TELEMETRY, Telemetry
 _log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS: Final = 60.0
+# How much more results may take than uploads: a queue that was accepted up to its limit must come to an end.
+_OVERSHOOT: Final = 1.5
 
 
 def lifetimes(settings: Settings) -> Lifetimes:
@@ -84,6 +86,8 @@ def create_workshop(
         model=open_model(settings, 1, telemetry),
         store=create_store(settings),
         max_pixels=settings.max_pixels,
+        max_result_bytes=settings.max_result_bytes,
+        most_held=int(_OVERSHOOT * settings.queue_bytes),
         job_timeout=settings.job_timeout,
         telemetry=telemetry,
     )

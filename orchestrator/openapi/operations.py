@@ -88,6 +88,7 @@ _IMAGE: Final = (
     errors.UnsupportedFormatError,
     errors.TooManyPixelsError,
     errors.ImplausibleSizeError,
+    errors.ResultTooLargeError,
 )
 _MODEL: Final = (
     errors.ModelUnavailableError,

@@ -21,8 +21,14 @@ async def densenet_predict(request: Request) -> Response:
 
     def work() -> bytes:
         with here.telemetry.analysis("sync") as stages:
-            limit = here.settings.max_pixels
-            analysis = analyse(upload, wanted, here.model, max_pixels=limit, progress=stages.begin)
+            analysis = analyse(
+                upload,
+                wanted,
+                here.model,
+                max_pixels=here.settings.max_pixels,
+                max_result_bytes=here.settings.max_result_bytes,
+                progress=stages.begin,
+            )
         tell_subject(request.scope, "analysis_id", analysis.report.analysis_id)
         here.telemetry.analysed(analysis.report)
         here.notes.add(analysis.report)

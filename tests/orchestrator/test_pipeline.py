@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from orchestrator.errors import ParameterError
+from orchestrator.errors import ParameterError, ResultTooLargeError
 from orchestrator.model_client import RawPrediction, Servable
 from orchestrator.pipeline import analyse
 from orchestrator.rendering import show
@@ -33,6 +33,7 @@ CARD = ModelCard(
     weights_sha256="0",
 )
 UPLOAD = png(gradient(64, 64))
+MOST_BYTES = 100_000_000
 
 
 class FixedModel:
@@ -52,7 +53,10 @@ class FixedModel:
 
 
 def report(model: FixedModel, **options: Any) -> Any:
-    return analyse(UPLOAD, Options(**options), model, max_pixels=10_000).report.as_json()
+    found = analyse(
+        UPLOAD, Options(**options), model, max_pixels=10_000, max_result_bytes=MOST_BYTES
+    )
+    return found.report.as_json()
 
 
 def test_a_probability_at_its_threshold_is_positive() -> None:
@@ -87,6 +91,7 @@ def test_stages_are_announced_in_order_and_timed() -> None:
         Options(),
         FixedModel(CARD, 0.5, 0.5),
         max_pixels=10_000,
+        max_result_bytes=MOST_BYTES,
         analysis_id="given",
         progress=stages.append,
     )
@@ -109,7 +114,9 @@ def test_the_radiograph_comes_upright_and_gray_and_no_larger_than_a_picture() ->
     upload = encoded(Image.fromarray(stored), "PNG", exif=exif)
     wanted = Options(radiograph=True, format="png", max_size=256, heatmaps="none")
     model = FixedModel(CARD, 0.5, 0.5)
-    found = analyse(upload, wanted, model, max_pixels=200_000).report.as_json()["radiograph"]
+    found = analyse(
+        upload, wanted, model, max_pixels=200_000, max_result_bytes=MOST_BYTES
+    ).report.as_json()["radiograph"]
     assert (found["media_type"], found["width"], found["height"]) == ("image/png", 128, 256)
     picture = Image.open(io.BytesIO(base64.b64decode(found["data"])))
     assert (picture.mode, picture.size, dict(picture.getexif())) == ("L", (128, 256), {})
@@ -130,7 +137,7 @@ def test_a_picture_longer_than_its_format_can_hold_is_refused(
     model = FixedModel(CARD, 0.5, 0.5)
     wanted = Options(format="webp", max_size=None, **options)
     with pytest.raises(ParameterError) as caught:
-        analyse(upload, wanted, model, max_pixels=40_000_000)
+        analyse(upload, wanted, model, max_pixels=40_000_000, max_result_bytes=MOST_BYTES)
     assert re.fullmatch(
         rf"format: webp ends at 16383 pixels a side, the picture would have {size}; take jpeg or png, or a"
         " smaller max_size",
@@ -145,3 +152,21 @@ def test_a_jpeg_that_is_too_long_is_refused_as_well() -> None:
 
 def test_the_radiograph_is_left_out_unless_it_is_asked_for() -> None:
     assert "radiograph" not in report(FixedModel(CARD, 0.5, 0.25))
+
+
+@pytest.mark.parametrize(("spare", "drawn"), [(0, 2), (-1, None)])
+def test_overlays_take_no_more_bytes_together_than_the_limit(spare: int, drawn: int | None) -> None:
+    model = FixedModel(CARD, 0.5, 0.5)
+    wanted = Options(heatmaps="all", format="png")
+    free = analyse(UPLOAD, wanted, model, max_pixels=10_000, max_result_bytes=MOST_BYTES)
+    limit = sum(len(overlay.content) for overlay in free.overlays) + spare
+    if drawn:
+        found = analyse(UPLOAD, wanted, model, max_pixels=10_000, max_result_bytes=limit)
+        assert len(found.overlays) == drawn
+        return
+    with pytest.raises(ResultTooLargeError) as caught:
+        analyse(UPLOAD, wanted, model, max_pixels=10_000, max_result_bytes=limit)
+    assert caught.value.detail == (
+        f"expected overlays of at most {limit} bytes together, got more with 2 of 2; ask for fewer labels, a smaller"
+        " max_size, or format jpeg"
+    )

@@ -315,6 +315,25 @@ def test_a_model_that_is_away_is_waited_for_with_growing_patience(
     assert client.zscore(keys.RQ_SCHEDULED, task_id) is not None
 
 
+@pytest.mark.parametrize("held", [0, 10_000])
+def test_a_result_that_finds_no_room_is_tried_again(
+    client: "redis.Redis", settings: Settings, work: Callable[..., str], held: int
+) -> None:
+    """Whether others hold more than may be held already, or it is this one that is too much."""
+    task_id = submit(settings, client)
+    client.hincrby(keys.SIZES, "total", held)
+    work(QUEUE_BYTES="1000")
+    task = find(settings, client, task_id)
+    assert (task.status, task.attempts) == ("RETRY", 1)
+    assert task.reason is not None
+    assert task.reason.code == "queue_full"
+    assert client.keys("cxr:blob:result-*") == []
+    time.sleep(1.5)
+    create_ledger(settings, client).care()
+    work(QUEUE_BYTES="100000")
+    assert find(settings, client, task_id).status == "SUCCESS"
+
+
 def test_what_waiting_does_not_mend_fails_at_once(
     client: "redis.Redis", settings: Settings, work: Callable[..., str]
 ) -> None:

@@ -11,7 +11,7 @@ from orchestrator.serve import GRACE_SECONDS, read_settings
 from orchestrator.settings import Settings
 from serving.contract import MODEL_NAME
 from tests.containers.env_example import COMPOSE, FILE, ROOT, STACK, env_example
-from tests.support.api_memory import memory_limit, most_memory
+from tests.support.reckoning import api_memory, memory_limit, worker_memory
 
 KNOWN_FLAGS = {
     line.partition("=")[0]
@@ -184,8 +184,9 @@ def test_the_api_has_time_to_end_what_is_under_way() -> None:
     assert seconds(SERVICES["api"]["stop_grace_period"]) > GRACE_SECONDS + 5
 
 
-def test_the_api_has_the_memory_that_its_settings_may_take() -> None:
-    assert memory_limit(SERVICES["api"]["mem_limit"]) > most_memory(Settings())
+def test_api_and_workers_have_the_memory_that_their_settings_may_take() -> None:
+    assert memory_limit(SERVICES["api"]["mem_limit"]) > api_memory(Settings())
+    assert memory_limit(SERVICES["worker"]["mem_limit"]) > worker_memory(Settings())
 
 
 def test_redis_forgets_nothing_it_has_answered() -> None:

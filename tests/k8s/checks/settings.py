@@ -7,7 +7,7 @@ from typing import Final
 from orchestrator.dashboard import check_access
 from orchestrator.settings import Settings, SettingsError
 from tests.k8s.manifests import Manifests, Object, image_name
-from tests.support.api_memory import memory_limit, most_memory
+from tests.support.reckoning import api_memory, memory_limit, worker_memory
 
 # Parts of other variables, which the service itself does not read.
 _PARTS: Final = {"REDIS_PASSWORD"}
@@ -30,7 +30,7 @@ def check(manifests: Manifests) -> Iterator[str]:
             except SettingsError as err:
                 yield f"{workload.name}: {err}"
                 continue
-            if container["args"] == ["serve"]:
+            if container["args"] != ["dashboard"]:
                 yield from _memory(workload.name, container, settings)
             yield from _ports(workload.name, container, settings)
 
@@ -46,6 +46,6 @@ def _ports(name: str, container: Object, settings: Settings) -> Iterator[str]:
 
 
 def _memory(name: str, container: Object, settings: Settings) -> Iterator[str]:
-    most = most_memory(settings)
+    most = api_memory(settings) if container["args"] == ["serve"] else worker_memory(settings)
     if most > memory_limit(container["resources"]["limits"]["memory"]):
         yield f"{name}: may take {most / 1e9:g} GB of memory, and is killed before"

@@ -20,7 +20,7 @@ from orchestrator.errors import (
 )
 from orchestrator.jobs import archive
 from orchestrator.jobs.submit import Submission
-from orchestrator.routes.forms import read_form
+from orchestrator.routes.forms import read_form, uploaded_files
 from orchestrator.routes.labels import refuse_early
 from orchestrator.routes.parameters import options
 from orchestrator.routes.tasks import POLL_AGAIN, UUID, callback_url, idempotency
@@ -37,7 +37,7 @@ async def submit(request: Request) -> Response:
     form = await read_form(request, max_files=here.settings.batch_files)
     wanted = options(form)
     callback = callback_url(request, form)
-    files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+    files = uploaded_files(form)
     caller, key = caller_name(request.scope), idempotency(request)
 
     def work() -> tuple[int, BatchAnswer]:

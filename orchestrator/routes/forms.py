@@ -61,7 +61,8 @@ async def read_form(request: Request, max_files: int = 1) -> FormData:
             raise TooManyFilesError(
                 f"expected at most {max_files} files, got more; send several batches"
             ) from err
-        raise MalformedBodyError(f"expected a multipart form with one file: {err.message}") from err
+        holds = "one file" if max_files == 1 else "files"
+        raise MalformedBodyError(f"expected a multipart form with {holds}: {err.message}") from err
     if parser.is_within:
         raise MalformedBodyError(
             "expected a multipart form up to its last boundary, got one that is cut short; send it again"
@@ -75,13 +76,32 @@ async def uploaded_file(form: FormData) -> bytes:
     Raises:
         MissingFileError: The form has no such field, or text in it.
     """
-    file = form.get(FILE_FIELD)
-    if not isinstance(file, UploadFile):
-        raise MissingFileError(
-            f"expected the image as a file in the form field '{FILE_FIELD}', got"
-            f" {'text in it' if file is not None else 'no such field'}; with curl, use"
-            f" -F {FILE_FIELD}=@IMAGE"
-        )
+    fields = form.getlist(FILE_FIELD)
+    file = next((each for each in fields if isinstance(each, UploadFile)), None)
+    if file is None or len(fields) > 1:  # of which one at most is a file
+        raise MissingFileError(_expected("text in it" if fields else "no such field"))
     content = await file.read()
     await file.close()  # which frees its own copy
     return content
+
+
+def uploaded_files(form: FormData) -> list[UploadFile]:
+    """Return the files of a form in their order, whatever fields they are in.
+
+    Raises:
+        MissingFileError: The file field has text in it, in place of an image.
+    """
+    files: list[UploadFile] = []
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            files.append(value)
+        elif name == FILE_FIELD:
+            raise MissingFileError(f"image {len(files) + 1}: {_expected('text in it')}")
+    return files
+
+
+def _expected(got: str) -> str:
+    return (
+        f"expected the image as a file in the form field '{FILE_FIELD}', got {got}; with curl, use"
+        f" -F {FILE_FIELD}=@IMAGE"
+    )

@@ -160,6 +160,18 @@ def test_a_parameter_out_of_bounds(api: httpx.Client, name: str, value: str) -> 
             {"files": {"file": (None, "text")}}, 422, "missing_file", id="text in the field"
         ),
         pytest.param(
+            {"files": [("file", (None, "text")), ("file", SOUND)]},
+            422,
+            "missing_file",
+            id="text and a file in the field",
+        ),
+        pytest.param(
+            {"files": [("file", SOUND), ("file", (None, "text"))]},
+            422,
+            "missing_file",
+            id="a file and text in the field",
+        ),
+        pytest.param(
             {"files": [("file", SOUND), ("file", SOUND)]}, 400, "malformed_body", id="two files"
         ),
     ],

@@ -358,6 +358,14 @@ def test_bad_batches_are_refused_whole(idle: httpx.Client, files: Any, code: str
     assert idle.get("/health/workers").json()["detail"].count("0 tasks wait") == 1
 
 
+def test_text_in_the_place_of_an_image_is_refused_by_its_place(idle: httpx.Client) -> None:
+    files: Any = [("file", IMAGE), ("file", (None, NAME)), ("file", IMAGE)]
+    answer = idle.post("/async/batch", files=files)
+    assert (answer.status_code, answer.json()["code"]) == (422, "missing_file")
+    assert answer.json()["detail"].startswith("image 2: expected the image as a file")
+    assert "DOE" not in answer.text
+
+
 def test_a_callback_is_refused_unless_the_operator_allows_hosts(idle: httpx.Client) -> None:
     body = {"image": base64.b64encode(IMAGE).decode(), "callback_url": "https://example.com"}
     spellings = [

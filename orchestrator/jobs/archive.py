@@ -4,6 +4,7 @@ import io
 import struct
 import zipfile
 import zlib
+from collections.abc import Iterable
 from typing import Final
 
 from orchestrator.errors import MalformedBodyError, TooManyBytesError, TooManyFilesError
@@ -46,6 +47,24 @@ def unpack(content: bytes, *, most_files: int, most_bytes: int, most_each: int) 
         ) from err
 
 
+def refuse_large(sizes: Iterable[int], most_each: int) -> None:
+    """Refuse images of which one is too large.
+
+    Args:
+        sizes: Their bytes, in the order of the batch.
+        most_each: Bytes that one of them may have.
+
+    Raises:
+        TooManyBytesError: It names the first such image by its place, counted from 1.
+    """
+    for place, size in enumerate(sizes, 1):
+        if size > most_each:
+            raise TooManyBytesError(
+                f"image {place}: expected at most {most_each} bytes, got more; leave it out, or ask the operator to"
+                " raise MAX_UPLOAD_BYTES"
+            )
+
+
 def _is_image(entry: zipfile.ZipInfo) -> bool:
     name = entry.filename.rpartition("/")[2]
     return not (entry.is_dir() or name.startswith(".") or entry.filename.startswith("__MACOSX/"))
@@ -64,9 +83,8 @@ def _check(
         raise MalformedBodyError(
             "expected entries that are stored or deflated and not encrypted, got others; pack it anew"
         )
-    total = sum(entry.file_size for entry in entries)
-    if total > most_bytes or any(entry.file_size > most_each for entry in entries):
+    refuse_large((entry.file_size for entry in entries), most_each)
+    if sum(entry.file_size for entry in entries) > most_bytes:
         raise TooManyBytesError(
-            f"expected at most {most_bytes} bytes in all and {most_each} in each file, got more;"
-            " send several batches"
+            f"expected at most {most_bytes} bytes in all, got more; send several batches"
         )

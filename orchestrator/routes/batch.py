@@ -16,7 +16,6 @@ from orchestrator.errors import (
     MalformedBodyError,
     MissingFileError,
     TaskNotFoundError,
-    TooManyBytesError,
 )
 from orchestrator.jobs import archive
 from orchestrator.jobs.submit import Submission
@@ -103,14 +102,17 @@ def _contents(files: Sequence[UploadFile]) -> Iterator[bytes]:
 def _images(contents: Iterable[bytes], settings: Settings) -> list[bytes]:
     """Return the images of a form in their order; a single ZIP stands for the files in it."""
     images = list(contents)
-    archives = [content for content in images if content.startswith(archive.MAGICS)]
+    archives = [
+        place for place, content in enumerate(images, 1) if content.startswith(archive.MAGICS)
+    ]
     if archives and len(images) > 1:
         raise MalformedBodyError(
-            "expected images, or one ZIP of images, got a ZIP beside other files; send each ZIP as a batch of its own"
+            f"image {archives[0]}: expected images, or one ZIP of images, got a ZIP beside other files; send each ZIP"
+            " as a batch of its own"
         )
     if archives:
         images = archive.unpack(
-            archives[0],
+            images[0],
             most_files=settings.batch_files,
             most_bytes=settings.batch_bytes,
             most_each=settings.max_upload_bytes,
@@ -119,10 +121,7 @@ def _images(contents: Iterable[bytes], settings: Settings) -> list[bytes]:
         raise MissingFileError(
             "expected images as files of the form, or one ZIP of images, got none"
         )
-    if any(len(image) > settings.max_upload_bytes for image in images):
-        raise TooManyBytesError(
-            f"expected images of at most {settings.max_upload_bytes} bytes each, got a larger one"
-        )
+    archive.refuse_large([len(image) for image in images], settings.max_upload_bytes)
     return images
 
 

@@ -102,7 +102,11 @@ def idle(folder: Path) -> Iterator[httpx.Client]:
     with (
         running_redis(folder / "idle-redis") as redis,
         running_api(
-            folder / "idle.log", REDIS_URL=redis.url, QUEUE_LIMIT="3", BATCH_FILES="2"
+            folder / "idle.log",
+            REDIS_URL=redis.url,
+            QUEUE_LIMIT="3",
+            BATCH_FILES="2",
+            MAX_UPLOAD_BYTES="100000",
         ) as client,
     ):
         yield client
@@ -344,17 +348,25 @@ def test_unknown_tasks_are_not_found(idle: httpx.Client, path: str, name: str) -
 
 
 @pytest.mark.parametrize(
-    ("files", "code"),
+    ("files", "code", "detail"),
     [
-        ([], "unsupported_media_type"),
-        ([("file", IMAGE)] * 3, "too_many_files"),
-        ([("file", b"PK\x03\x04 damaged")], "malformed_body"),
-        ([("file", IMAGE), ("file", b"PK\x03\x04")], "malformed_body"),
-        ([("file", b"PK\x05\x06" + bytes(18))], "missing_file"),
+        ([], "unsupported_media_type", "expected multipart/form-data"),
+        ([("file", IMAGE)] * 3, "too_many_files", "expected at most 2 files"),
+        ([("file", b"PK\x03\x04 damaged")], "malformed_body", "expected a ZIP of images"),
+        ([("file", IMAGE), ("file", b"PK\x03\x04")], "malformed_body", "image 2: expected images"),
+        ([("file", b"PK\x05\x06" + bytes(18))], "missing_file", "expected images as files"),
+        (
+            [("file", IMAGE), ("file", bytes(100_001))],
+            "too_many_bytes",
+            "image 2: expected at most 100000 bytes",
+        ),
     ],
 )
-def test_bad_batches_are_refused_whole(idle: httpx.Client, files: Any, code: str) -> None:
-    assert idle.post("/async/batch", files=files).json()["code"] == code
+def test_bad_batches_are_refused_whole(
+    idle: httpx.Client, files: Any, code: str, detail: str
+) -> None:
+    answer = idle.post("/async/batch", files=files).json()
+    assert (answer["code"], answer["detail"].startswith(detail)) == (code, True)
     assert idle.get("/health/workers").json()["detail"].count("0 tasks wait") == 1
 
 

@@ -53,12 +53,18 @@ def test_files_come_in_the_order_of_the_archive_without_what_systems_hide() -> N
 def test_a_bomb_is_refused_by_what_it_claims() -> None:
     bomb = zipped(("a.png", bytes(50_000)))
     assert len(bomb) < 500
-    with pytest.raises(TooManyBytesError):
+    with pytest.raises(TooManyBytesError, match=r"^image 1: expected at most 5000 bytes, "):
         opened(bomb)
-    with pytest.raises(TooManyBytesError):
+    with pytest.raises(TooManyBytesError, match=r"^expected at most 10000 bytes in all, "):
         opened(zipped(*((f"{number}.png", bytes(4_000)) for number in range(3))))
     with pytest.raises(TooManyFilesError):
         opened(zipped(*((f"{number}.png", b"") for number in range(11))))
+
+
+def test_a_file_that_is_too_large_is_named_by_its_place_among_the_images() -> None:
+    content = zipped(("folder/", b""), ("a.png", b"1"), (".DS_Store", b"x"), ("b.png", bytes(5001)))
+    with pytest.raises(TooManyBytesError, match=r"^image 2: expected at most 5000 bytes, got more"):
+        opened(content)
 
 
 def test_a_bomb_that_lies_about_its_size_gives_no_more_than_it_claims() -> None:

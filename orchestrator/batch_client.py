@@ -8,11 +8,20 @@ from typing import Any, Final
 
 import httpx
 
-from orchestrator.client import ATTEMPTS, ClientError, read_image, reason, retry_after, send
+from orchestrator.client import (
+    ATTEMPTS,
+    ClientError,
+    TooLargeError,
+    read_image,
+    reason,
+    retry_after,
+    send,
+)
 
 _PATH: Final = "/async/batch"
 _MOST_FILES: Final = 100
 _MOST_BYTES: Final = 100_000_000
+_ZIP: Final = b"PK"  # which no image begins with
 _LOOK_SECONDS: Final = 0.5
 # The service may be started anew meanwhile: what it has accepted it still knows then.
 _MOST_SILENCE: Final = 120.0
@@ -30,22 +39,42 @@ def request_archives(
         contents: dict[int, bytes] = {}
         for place in places:
             try:
-                contents[place] = read_image(images[place])
+                contents[place] = _read(images[place])
             except ClientError as err:
                 yield place, err
         if contents:
             yield from _request_batch(client, contents, form)
 
 
+def _read(image: Path) -> bytes:
+    """Read an image.
+
+    Raises:
+        ClientError: It can't be read, or is a ZIP, which the service would take for the images in it.
+    """
+    content = read_image(image)
+    if content.startswith(_ZIP):
+        raise ClientError("expected an image, got a ZIP; unpack it")
+    return content
+
+
 def _request_batch(
     client: httpx.Client, contents: Mapping[int, bytes], form: Mapping[str, str]
 ) -> Iterator[tuple[int, bytes | ClientError]]:
-    """Yield the place of each image of one batch with what became of it."""
+    """Yield the place of each image of one batch with what became of it.
+
+    A batch that is too large is sent again in halves, so that one image that is too large is refused alone.
+    """
     places = list(contents)
     try:
         batch = _submit(client, list(contents.values()), form)
     except ClientError as err:
-        yield from ((place, err) for place in places)
+        if isinstance(err, TooLargeError) and len(places) > 1:
+            middle = len(places) // 2
+            for half in (places[:middle], places[middle:]):
+                yield from _request_batch(client, {place: contents[place] for place in half}, form)
+        else:
+            yield from ((place, err) for place in places)
         return
     for index, content in _follow(client, batch, len(places)):
         yield places[index], content

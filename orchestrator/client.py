@@ -26,6 +26,10 @@ class ClientError(Exception):
     """An image that got no result; the message says why."""
 
 
+class TooLargeError(ClientError):
+    """What was sent is more than the service takes at once."""
+
+
 class Patience:
     """Wait between attempts, unless somebody has lost patience: who waits then gets no result."""
 
@@ -141,6 +145,7 @@ def send(
     """Post a form until there is an answer that waiting won't change; return it if it is a success.
 
     Raises:
+        TooLargeError: It was too large.
         ClientError: There was no answer, or a refusal; one that asks to wait for too long is a refusal.
     """
     for attempt in range(ATTEMPTS):
@@ -152,6 +157,8 @@ def send(
             break
         asked = retry_after(response)
         sleep(max(asked, min(asked * 1.5**attempt, _LONGEST_GROWN)))
+    if response.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
+        raise TooLargeError(reason(response))
     if not response.is_success:
         raise ClientError(reason(response))
     return response

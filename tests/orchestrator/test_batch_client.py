@@ -1,5 +1,6 @@
 """Batches of images, against a stand-in of the service."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,6 +38,45 @@ def test_nothing_is_sent_of_files_that_all_cannot_be_read(tmp_path: Path) -> Non
     with httpx.Client(base_url="http://service", transport=httpx.MockTransport(refuse)) as client:
         found = list(request_archives(client, [tmp_path / "gone.png"], {}))
     assert [place for place, _ in found] == [0]
+
+
+def test_an_image_that_is_too_large_is_refused_alone(tmp_path: Path) -> None:
+    batches: list[list[bytes]] = []
+    keys: set[str] = set()
+
+    def read(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            name = request.url.path.split("/")[2]
+            if request.url.path.startswith("/tasks/"):
+                return httpx.Response(200, content=name.encode())
+            sent = batches[int(name)]
+            tasks = [{"task_id": each.decode(), "status": "SUCCESS"} for each in sent]
+            return httpx.Response(200, json={"tasks": tasks})
+        keys.add(request.headers["Idempotency-Key"])
+        batches.append(re.findall(rb"\r\n\r\n(image[0-9]+)\r\n", request.read()))
+        if b"image3" in batches[-1]:
+            return httpx.Response(413, json={"detail": "too large"})
+        return httpx.Response(202, json={"status_url": f"/batches/{len(batches) - 1}"})
+
+    images = [tmp_path / f"{number}.png" for number in range(5)]
+    for number, image in enumerate(images):
+        image.write_bytes(f"image{number}".encode())
+    with httpx.Client(base_url="http://service", transport=httpx.MockTransport(read)) as client:
+        found = dict(request_archives(client, images, {}))
+    assert str(found.pop(3)) == "status 413: too large"
+    assert found == {number: f"image{number}".encode() for number in (0, 1, 2, 4)}
+    assert [len(batch) for batch in batches] == [5, 2, 3, 1, 2, 1, 1]
+    assert len(keys) == len(batches)
+
+
+def test_a_zip_among_the_images_is_refused_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"PK\x03\x04")
+    (tmp_path / "b.png").write_bytes(b"image")
+    images = [tmp_path / "a.png", tmp_path / "b.png"]
+    with httpx.Client(base_url="http://service", transport=httpx.MockTransport(answer)) as client:
+        found = dict(request_archives(client, images, {}))
+    assert str(found[0]) == "expected an image, got a ZIP; unpack it"
+    assert found[1] == b"archive"
 
 
 def four_images(folder: Path) -> list[Path]:

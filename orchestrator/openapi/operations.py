@@ -337,10 +337,16 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
     stats.daily: _statistics(types.DailyAnswer, stats.DAILY.parameters),
     health.health: _health(types.HealthAnswer, "The process answers."),
     health.health_model: _health(
-        types.ModelHealthAnswer, "The model server answers.", *_MODEL, errors.BusyError
+        types.ModelHealthAnswer,
+        "The model server answers.",
+        errors.ModelUnavailableError,
+        errors.BusyError,
     ),
     health.health_ready: _health(
-        types.ReadyAnswer, "An analysis sent now would be answered.", *_MODEL, errors.BusyError
+        types.ReadyAnswer,
+        "An analysis sent now would be answered.",
+        errors.ModelUnavailableError,
+        errors.BusyError,
     ),
     health.health_redis: _health(
         types.RedisHealthAnswer, "Redis answers.", errors.RedisUnavailableError, errors.BusyError

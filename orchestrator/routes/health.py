@@ -16,7 +16,12 @@ from orchestrator.answers import (
     ServedModel,
     WorkersHealthAnswer,
 )
-from orchestrator.errors import ModelUnavailableError, ServiceError
+from orchestrator.errors import (
+    ModelContractError,
+    ModelTimeoutError,
+    ModelUnavailableError,
+    ServiceError,
+)
 from orchestrator.jobs.overview import look, ping
 from orchestrator.model_client import ModelClient, Servable
 from orchestrator.problems import problem
@@ -74,8 +79,16 @@ async def health_workers(request: Request) -> Response:
 
 
 async def _model(request: Request) -> ServedModel:
+    """Return what is served.
+
+    Raises:
+        DependencyError: Nothing is, whatever the reason; health is told by 503 alone.
+    """
     here = services(request)
-    servable = await here.health_threads.run(partial(available, here.model))
+    try:
+        servable = await here.health_threads.run(partial(available, here.model))
+    except (ModelTimeoutError, ModelContractError) as err:
+        raise ModelUnavailableError(err.detail, retry_after=_RETRY_AFTER) from err
     return {
         "name": servable.card.name,
         "version": servable.version,

@@ -68,7 +68,8 @@ def test_a_model_server_that_hangs_is_told_apart_from_an_api_that_is_away(tmp_pa
             running_api(tmp_path / "log", MODEL_SERVER=f"127.0.0.1:{port}") as client,
         ):
             assert "cxr_model_up 0.0" in client.get("/metrics", timeout=SCRAPE).text
-            assert client.get("/health/ready", timeout=PROBE).status_code in (503, 504)
+            for path in ("/health/model", "/health/ready"):
+                assert client.get(path, timeout=PROBE).status_code == 503
             fake.released.set()
             assert "cxr_model_up 1.0" in client.get("/metrics", timeout=SCRAPE).text
     finally:

@@ -330,7 +330,7 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
                 headers=("Retry-After",),
             ),
         ),
-        errors=_DESK,
+        errors=(*_DESK, errors.TaskExpiredError),
     ),
     stats.summary: _statistics(types.SummaryAnswer, stats.SUMMARY.parameters),
     stats.weekly: _statistics(types.WeeklyAnswer, stats.WEEKLY.parameters),

@@ -79,6 +79,12 @@ def test_every_error_is_described_with_its_status(document: Any) -> None:
     assert described == {code: found for code, found in expected.items() if code not in SAID_ONCE}
 
 
+def test_results_that_are_no_longer_kept_are_described(document: Any) -> None:
+    for path in ("/tasks/{task_id}/result", "/batches/{batch_id}/result"):
+        gone = operations(document)["GET", path]["responses"]["410"]
+        assert "task_expired" in gone["content"]["application/problem+json"]["examples"]
+
+
 def test_examples_of_errors_fit_their_own_schemas(document: Any) -> None:
     checked = 0
     for operation in operations(document).values():

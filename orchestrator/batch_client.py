@@ -103,12 +103,13 @@ def _size(image: Path) -> int:
 
 
 def _submit(client: httpx.Client, contents: Sequence[bytes], form: Mapping[str, str]) -> str:
-    """Send one batch and return where its state is told."""
+    """Send one batch and return the path at which its state is told."""
     # The name sent is always the same: file names often are patients' names.
     files = [("file", ("image", content)) for content in contents]
     # An answer that was lost is asked for again, and not the work.
     once = {"Idempotency-Key": str(uuid.uuid4())}
-    return str(_member(send(client, _PATH, form, files, once), "status_url"))
+    # Not its status_url, which begins with what the client's base_url may end with.
+    return f"/batches/{_member(send(client, _PATH, form, files, once), 'batch_id')}"
 
 
 def _follow(

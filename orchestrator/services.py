@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.to_thread
@@ -118,3 +119,9 @@ def services(request: Request) -> Services:
 def public_url(request: Request) -> str:
     """Return the address of this service, as the operator set it or as the caller used it."""
     return services(request).settings.public_url or str(request.base_url)
+
+
+def public_path(request: Request, name: str, **parts: str) -> str:
+    """Return the path at which callers find the route of a name, below that of this service's address."""
+    path: str = request.app.url_path_for(name, **parts)
+    return urlsplit(public_url(request)).path.rstrip("/") + path

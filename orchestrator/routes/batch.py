@@ -23,7 +23,7 @@ from orchestrator.routes.forms import read_form, uploaded_files
 from orchestrator.routes.labels import refuse_early
 from orchestrator.routes.parameters import options
 from orchestrator.routes.tasks import POLL_AGAIN, UUID, callback_url, idempotency
-from orchestrator.services import services
+from orchestrator.services import public_path, services
 from orchestrator.settings import Settings
 from orchestrator.throttle import charge
 
@@ -48,7 +48,7 @@ async def submit(request: Request) -> Response:
     count, batch = await here.batch_threads.run(work)
     tell_subject(request.scope, "batch_id", batch["batch_id"])
     await charge(request, count - 1)
-    location = request.url_for("batch", batch_id=batch["batch_id"]).path
+    location = public_path(request, "batch", batch_id=batch["batch_id"])
     answer: AcceptedBatchAnswer = {
         **batch,
         "status_url": location,

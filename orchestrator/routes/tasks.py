@@ -25,7 +25,7 @@ from orchestrator.routes.forms import read_form, uploaded_file
 from orchestrator.routes.kinds import Parameter, Text
 from orchestrator.routes.labels import refuse_early
 from orchestrator.routes.parameters import options
-from orchestrator.services import public_url, services
+from orchestrator.services import public_path, public_url, services
 from orchestrator.study import Options
 
 UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -149,7 +149,7 @@ async def _accept(request: Request, submission: Submission) -> Response:
 
     task = await here.desk_threads.run(work)
     tell_subject(request.scope, "task_id", task["task_id"])
-    location = request.url_for("task", task_id=task["task_id"]).path
+    location = public_path(request, "task", task_id=task["task_id"])
     answer: AcceptedTaskAnswer = {
         **task,
         "status_url": location,

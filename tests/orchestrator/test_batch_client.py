@@ -15,7 +15,7 @@ def answer(request: httpx.Request) -> httpx.Response:
     """Accept a batch of one image, which is done at once."""
     if request.url.path == "/async/batch":
         assert request.read().count(b'name="file"') == 1
-        return httpx.Response(202, json={"status_url": "/batches/1"})
+        return httpx.Response(202, json={"batch_id": "1"})
     if request.url.path == "/batches/1":
         return httpx.Response(200, json={"tasks": [{"task_id": "1", "status": "SUCCESS"}]})
     return httpx.Response(200, content=b"archive")
@@ -56,7 +56,7 @@ def test_an_image_that_is_too_large_is_refused_alone(tmp_path: Path) -> None:
         batches.append(re.findall(rb"\r\n\r\n(image[0-9]+)\r\n", request.read()))
         if b"image3" in batches[-1]:
             return httpx.Response(413, json={"detail": "too large"})
-        return httpx.Response(202, json={"status_url": f"/batches/{len(batches) - 1}"})
+        return httpx.Response(202, json={"batch_id": f"{len(batches) - 1}"})
 
     images = [tmp_path / f"{number}.png" for number in range(5)]
     for number, image in enumerate(images):
@@ -94,7 +94,7 @@ def batch_of_four(
 
     def read(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/async/batch":
-            return httpx.Response(202, json={"status_url": "/batches/1"})
+            return httpx.Response(202, json={"batch_id": "1"})
         reads.append(request.url.path)
         if is_refused(len(reads)):
             return refusal

@@ -281,6 +281,24 @@ def test_a_batch_of_files_and_one_of_a_zip_end_alike(api: httpx.Client) -> None:
         assert b"DOE" not in b"".join(result.values())
 
 
+def test_where_tasks_are_begins_with_the_path_of_the_address_that_the_operator_set(
+    tmp_path: Path,
+) -> None:
+    public = {"PUBLIC_URL": "https://cxr.example.org/api/"}
+    with (
+        running_redis(tmp_path / "redis") as redis,
+        running_api(tmp_path / "log", REDIS_URL=redis.url, **public) as api,
+    ):
+        task = submit(api)
+        assert task["status_url"] == f"/api/tasks/{task['task_id']}"
+        assert task["result_url"] == f"/api/tasks/{task['task_id']}/result"
+        answer = api.post("/async/batch", files={"file": IMAGE})
+        batch = answer.json()
+        assert batch["status_url"] == f"/api/batches/{batch['batch_id']}"
+        assert batch["result_url"] == f"/api/batches/{batch['batch_id']}/result"
+        assert answer.headers["location"] == batch["status_url"]
+
+
 def test_health_and_metrics_show_the_queue(api: httpx.Client) -> None:
     for path in ("/health/workers", "/health/celery"):
         answer = api.get(path)

@@ -184,6 +184,8 @@ def create_app(settings: Settings) -> Starlette:
         exception_handlers=handlers(https=https),
         lifespan=lifespan,
     )
+    # Starlette would send a path with one slash too many elsewhere, by HTTP whatever a proxy before it speaks.
+    app.router.redirect_slashes = False
     app.state.openapi = describe(app.routes, with_keys=keyring is not None)
     app.state.registry = registry
     app.state.is_stopping = lambda: False  # whoever runs the application knows better

@@ -196,7 +196,9 @@ def test_a_hundred_megabytes_without_a_declared_length_are_refused(api: httpx.Cl
 
 
 def test_unknown_paths_and_wrong_methods_are_problems_too(api: httpx.Client) -> None:
-    assert_problem(api.get("/no/such/path"), 404, "not_found")
+    for path in ("/no/such/path", "/health/", "/docs/", "/static"):
+        assert_problem(api.get(path), 404, "not_found")
+    assert_problem(api.post("/densenet_predict/"), 404, "not_found")
     response = api.get("/densenet_predict")
     assert_problem(response, 405, "method_not_allowed")
     assert response.headers["allow"] == "POST"

@@ -67,7 +67,7 @@ class Batch:
     def _status(self, statuses: Sequence[str]) -> BatchStatus:
         if self.done:
             return "SUCCESS" if "SUCCESS" in statuses else "FAILURE"
-        return "PENDING" if set(statuses) == {"PENDING"} else "STARTED"
+        return "PENDING" if set(statuses) <= {"PENDING", "FORGOTTEN"} else "STARTED"
 
 
 class Batches:

@@ -161,6 +161,22 @@ def test_a_batch_is_forgotten_with_its_last_task(
         desk.batches.find(shown["batch_id"])
 
 
+def test_a_batch_waits_until_a_task_begins_though_others_were_cancelled(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    desk = create_desk(settings, client, create_store(settings))
+    images = [png(gradient(64, 64))] * 3
+    shown = desk.submit_batch(Submission(images, Options(), is_batch=True))
+    desk.forget(shown["tasks"][0]["task_id"])
+    found = desk.batches.find(shown["batch_id"])
+    answer = found.as_json()
+    assert (answer["status"], answer["counts"]) == ("PENDING", {"PENDING": 2, "FORGOTTEN": 1})
+    forgotten, first, second = found.tasks
+    assert first is not None
+    begun = replace(found, tasks=(forgotten, replace(first, status="STARTED"), second))
+    assert begun.as_json()["status"] == "STARTED"
+
+
 def test_a_batch_whose_results_are_gone_has_no_archive(
     client: "redis.Redis", settings: Settings, work: Callable[..., str]
 ) -> None:

@@ -205,11 +205,13 @@ def _likeliest(predictions: Sequence[Prediction]) -> tuple[str, ...]:
 def _known(asked: tuple[str, ...], labels: tuple[str, ...]) -> tuple[str, ...]:
     """Match labels whatever their case, with spaces or underscores."""
     by_key = {_key(label): label for label in labels}
-    if not all(_key(name) in by_key for name in asked):
-        raise ParameterError(
-            f"heatmaps: expected 'positive', 'all', 'none' or labels out of {', '.join(labels)};"
-            " got a name that is none of them"
-        )
+    for place, name in enumerate(asked, 1):
+        if _key(name) not in by_key:
+            # Told by its place: what is said of a task is kept longer than its parameters are.
+            raise ParameterError(
+                f"heatmaps: expected 'positive', 'all' or 'none' alone, or labels out of {', '.join(labels)};"
+                f" got a name that is none of them in place {place}"
+            )
     return tuple(by_key[_key(name)] for name in asked)
 
 

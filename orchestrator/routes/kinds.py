@@ -186,13 +186,13 @@ class Heatmaps:
 
     def read(self, value: Any) -> Keyword | tuple[str, ...]:
         """Return the keyword or the labels."""
-        word = _word(value)
-        for keyword in _KEYWORDS:
-            if word == keyword:
-                return keyword
         names: Sequence[Any] = value.split(",") if isinstance(value, str) else value
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError(self.expected)
+        words = [_word(name) for name in names]
+        for keyword in _KEYWORDS:
+            if words == [keyword]:
+                return keyword
         return tuple(name.strip() for name in names)
 
     def schema(self) -> dict[str, Any]:

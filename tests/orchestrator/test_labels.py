@@ -18,8 +18,9 @@ GOUT = Options(heatmaps=("Gout",))
 def test_an_unknown_label_is_refused_with_those_there_are() -> None:
     with connected(FakeServer()) as model:
         model.describe()
-        with pytest.raises(ParameterError, match=r"labels out of Edema, Mass; got a name"):
-            refuse_early(Options(heatmaps=("Mass", "Gout")), model)
+        with pytest.raises(ParameterError, match=r"labels out of Edema, Mass; got") as told:
+            refuse_early(Options(heatmaps=("mass", "Gout", "Edema", "")), model)
+    assert told.value.detail.endswith("got a name that is none of them in place 2")
 
 
 @pytest.mark.parametrize("heatmaps", ["positive", "all", "none", ("mass",), ("Edema", "MASS")])

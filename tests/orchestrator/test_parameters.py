@@ -36,6 +36,10 @@ def test_nothing_given_means_the_defaults() -> None:
         ("heatmaps", [], ()),
         ("heatmaps", "Mass, Pleural_Thickening", ("Mass", "Pleural_Thickening")),
         ("heatmaps", ["Mass"], ("Mass",)),
+        ("heatmaps", ["all"], "all"),
+        ("heatmaps", ["Positive "], "positive"),
+        ("heatmaps", ["none"], "none"),
+        ("heatmaps", ["all", "Mass"], ("all", "Mass")),
     ],
 )
 def test_a_value_is_understood(field: str, value: Any, expected: Any) -> None:

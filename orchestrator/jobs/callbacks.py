@@ -40,6 +40,7 @@ _CALL_SECONDS: Final = 10.0
 _SLOW_SECONDS: Final = 1.0
 _REST: Final = 3
 _LONGEST_URL: Final = 1000
+_HTTPS_PORT: Final = ":443"
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
 # Takes the call that is due longest; nobody else takes it for a while, which is longer than a call takes.
@@ -77,7 +78,17 @@ def checked_url(url: str, hosts: str | None) -> str:
     if not url:
         return ""
     allowed = [host.strip().lower() for host in (hosts or "").split(",") if host.strip()]
-    if len(url) > _LONGEST_URL or not _is_allowed(url, allowed):
+    if len(url) > _LONGEST_URL:
+        raise ParameterError(
+            f"callback_url: expected at most {_LONGEST_URL} characters, got {len(url)}"
+        )
+    # Of other characters, urlsplit leaves out some that httpx then stumbles over
+    if not (url.isascii() and url.isprintable()) or " " in url or "#" in url:
+        raise ParameterError(
+            "callback_url: expected an address of printable ASCII without blanks and without a fragment, got another"
+            " character; percent-encode it"
+        )
+    if not _is_allowed(url, allowed):
         raise ParameterError(
             "callback_url: expected an https address on one of the hosts that the operator allows"
             " (CALLBACK_HOSTS), got another one"
@@ -90,12 +101,10 @@ def _is_allowed(url: str, hosts: Sequence[str]) -> bool:
         parts = urlsplit(url)
     except ValueError:
         return False
-    # Of other characters, urlsplit leaves out some that httpx then stumbles over
-    if not (url.isascii() and url.isprintable()) or " " in url:
-        return False
     host = parts.netloc.lower()
     is_local = parts.scheme == "http" and host.rpartition(":")[0] in _LOOPBACK
-    return host in hosts and (parts.scheme == "https" or is_local) and not parts.fragment
+    is_named = host.removesuffix(_HTTPS_PORT) in {each.removesuffix(_HTTPS_PORT) for each in hosts}
+    return is_named and (parts.scheme == "https" or is_local)
 
 
 class Callbacks:

@@ -388,6 +388,13 @@ def test_bad_batches_are_refused_whole(
     assert idle.get("/health/workers").json()["detail"].count("0 tasks wait") == 1
 
 
+def test_a_form_of_a_batch_that_is_none_is_not_told_to_hold_one_file(idle: httpx.Client) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = idle.post("/async/batch", content=b"junk", headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
+    assert answer.json()["detail"].startswith("expected a multipart form with files: ")
+
+
 def test_text_in_the_place_of_an_image_is_refused_by_its_place(idle: httpx.Client) -> None:
     files: Any = [("file", IMAGE), ("file", (None, NAME)), ("file", IMAGE)]
     answer = idle.post("/async/batch", files=files)

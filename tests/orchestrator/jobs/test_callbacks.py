@@ -259,9 +259,27 @@ def test_addresses_that_are_not_allowed_are_refused(url: str) -> None:
         checked_url(url, "pacs.example, ris.example:8443")
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (f"https://pacs.example/{'x' * 1000}", "at most 1000 characters, got 1021"),
+        ("https://pacs.example/x#y", "without a fragment"),
+        ("https://pacs.example/x y", "without blanks"),
+        ("https://pacs.example/\N{LATIN SMALL LETTER E WITH ACUTE}", "of printable ASCII"),
+        ("https://other.example/x", "one of the hosts that the operator allows"),
+        ("http://pacs.example/x", "an https address"),
+    ],
+)
+def test_why_an_address_is_refused_is_told(url: str, reason: str) -> None:
+    with pytest.raises(ParameterError, match=reason):
+        checked_url(url, "pacs.example")
+
+
 def test_allowed_addresses_are_taken_as_they_are() -> None:
-    hosts = "pacs.example, ris.example:8443"
-    for url in ("https://pacs.example/x?y=1", "https://RIS.example:8443/", ""):
+    hosts = "pacs.example, ris.example:8443, rad.example:443"
+    addresses = ["https://pacs.example/x?y=1", "https://RIS.example:8443/", ""]
+    addresses += ["https://pacs.example:443/x", "https://rad.example/", "https://rad.example:443/"]
+    for url in addresses:
         assert checked_url(url, hosts) == url
     with pytest.raises(ParameterError):
         checked_url("https://pacs.example/x", None)

@@ -223,7 +223,7 @@ class Flag:
 class IsoDate:
     """Take a date of this millennium."""
 
-    expected: str = "a date from 2000 to 2999 such as 2026-11-22"
+    expected: str = "a day of the calendar, from 2000 to 2999, such as 2026-11-22"
     pattern: str = "^2[0-9]{3}-[0-9]{2}-[0-9]{2}$"
 
     def read(self, value: Any) -> date:

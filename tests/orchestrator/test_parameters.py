@@ -5,6 +5,7 @@ from starlette.datastructures import FormData, ImmutableMultiDict, QueryParams
 
 from orchestrator.errors import ParameterError
 from orchestrator.routes.parameters import options
+from orchestrator.routes.queries import START
 from orchestrator.study import Options
 
 
@@ -73,6 +74,12 @@ def test_a_value_out_of_bounds_is_refused_naming_the_parameter(field: str, value
     with pytest.raises(ParameterError, match=rf"^{field}: expected .*, got ") as caught:
         options({field: value})
     assert len(caught.value.detail) < 200
+
+
+@pytest.mark.parametrize("value", ["2026-02-29", "2026-13-01", "2026-00-10"])
+def test_a_day_that_there_is_not_is_refused_as_such(value: str) -> None:
+    with pytest.raises(ParameterError, match=rf"^start: expected a day of the calendar, .*{value}"):
+        START.read({"start": value})
 
 
 @pytest.mark.parametrize("kind", [FormData, QueryParams])

@@ -2,11 +2,11 @@
 
 import csv
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -106,17 +106,22 @@ def collect(paths: Sequence[Path]) -> list[Item]:
         raise click.ClickException(
             f"expected image files ({', '.join(sorted(SUFFIXES))}), found none in what was named"
         )
-    taken: set[Path] = set()
+    taken = {item.target for item in items}
+    met: set[Path] = set()
     unique = []
     for item in items:
-        target = item.target
         # a.png and a.jpg, or the same name in two folders, must not write over each other
-        number = 2
-        while target in taken:
-            target, number = item.target.with_name(f"{item.target.name}_{number}"), number + 1
+        target = _numbered(item.target, taken) if item.target in met else item.target
+        met.add(item.target)
         taken.add(target)
         unique.append(Item(item.path, target))
     return unique
+
+
+def _numbered(target: Path, taken: Container[Path]) -> Path:
+    """Return a folder with a number to its name that is no other image's."""
+    folders = (target.with_name(f"{target.name}_{number}") for number in count(2))
+    return next(folder for folder in folders if folder not in taken)
 
 
 def _below(path: Path) -> Iterator[Item]:

@@ -289,6 +289,13 @@ def test_files_of_one_name_get_folders_of_their_own(tmp_path: Path) -> None:
     assert targets == ["a", "a_2", "b", "a_3"]
 
 
+def test_no_image_gets_the_name_of_another(tmp_path: Path) -> None:
+    for name in ("x.jpg", "x.png", "x_2.png", "x_3.tif"):
+        (tmp_path / name).write_bytes(b"good")
+    targets = {item.path.name: item.target.name for item in collect([tmp_path])}
+    assert targets == {"x.jpg": "x", "x.png": "x_4", "x_2.png": "x_2", "x_3.tif": "x_3"}
+
+
 @pytest.mark.parametrize("name", ["..png", "...png", "predictions.csv.png", "Predictions.CSV.jpg"])
 def test_no_name_leads_out_of_the_output_or_to_the_table(name: str, tmp_path: Path) -> None:
     ward = tmp_path / "predictions.csv"

@@ -68,3 +68,12 @@ def test_the_policy_allows_no_foreign_host_and_nothing_inline(api: httpx.Client)
 def test_what_others_wrote_may_be_kept_for_a_day(api: httpx.Client) -> None:
     answer = api.get("/static/docs/swagger-ui.css")
     assert answer.headers["cache-control"] == "public, max-age=86400"
+
+
+@pytest.mark.parametrize("value", ["bytes=0-9", "bytes=x-", "bytes=99999999-", "lines=1-2", "x"])
+def test_a_range_of_a_file_is_overlooked(api: httpx.Client, value: str) -> None:
+    """RFC 9110, 14.2: a server may ignore Range, and must where it does not know the unit."""
+    whole = api.get("/static/page/main.js")
+    answer = api.get("/static/page/main.js", headers={"Range": value})
+    assert (answer.status_code, answer.content) == (200, whole.content)
+    assert answer.headers["accept-ranges"] == "none"

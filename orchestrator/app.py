@@ -28,6 +28,7 @@ from orchestrator.openapi.document import describe
 from orchestrator.problems import handlers
 from orchestrator.redis_client import connect, connect_async, connect_briefly
 from orchestrator.request_id import RequestIdMiddleware
+from orchestrator.request_target import RequestTargetMiddleware
 from orchestrator.response_headers import ResponseHeadersMiddleware
 from orchestrator.routes import (
     audit,
@@ -158,6 +159,7 @@ def create_app(settings: Settings) -> Starlette:
             *static.ROUTES,
         ],
         middleware=[
+            Middleware(RequestTargetMiddleware),
             Middleware(RequestIdMiddleware),
             Middleware(ResponseHeadersMiddleware, https=https),
             Middleware(TelemetryMiddleware, telemetry=telemetry),

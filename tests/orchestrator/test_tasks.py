@@ -81,6 +81,7 @@ def api(folder: Path) -> Iterator[httpx.Client]:
             "MODEL_SERVER": f"127.0.0.1:{port}",
             "REDIS_URL": redis.url,
             "DATA_DIR": str(folder / "data"),
+            "MAX_UPLOAD_BYTES": "1000000",
         }
         worker = Service([*CXR, "worker"], settings, folder / "worker.log")
         with running_api(folder / "api.log", **settings) as client:
@@ -422,6 +423,8 @@ def test_the_client_queues_a_folder_and_writes_what_it_would_have_written(
     for number in range(3):
         (tmp_path / "in" / f"{number}{NAME}").write_bytes(IMAGE)
     (tmp_path / "in" / "bad.png").write_bytes(b"no image")
+    (tmp_path / "in" / "large.png").write_bytes(bytes(1_000_001))
+    (tmp_path / "in" / "night.png").write_bytes(b"PK\x03\x04")
     command = [*CXR, "predict", "--async", "--server", str(api.base_url), str(tmp_path / "in")]
     ran = subprocess.run(
         [*command, "--output", str(tmp_path / "out")],
@@ -432,7 +435,9 @@ def test_the_client_queues_a_folder_and_writes_what_it_would_have_written(
     )
     assert ran.returncode == 1
     assert "bad.png: expected PNG" in ran.stderr
-    assert "3 of 4 images analysed" in ran.stdout
+    assert "large.png: status 413: image 1: expected at most 1000000 bytes" in ran.stderr
+    assert "night.png: expected an image, got a ZIP" in ran.stderr
+    assert "3 of 6 images analysed" in ran.stdout
     lines = (tmp_path / "out" / "predictions.csv").read_text().splitlines()
     assert len(lines) == 4
     assert len(list((tmp_path / "out").glob("*/report.json"))) == 3

@@ -122,6 +122,6 @@ def public_url(request: Request) -> str:
 
 
 def public_path(request: Request, name: str, **parts: str) -> str:
-    """Return the path at which callers find the route of a name, below that of this service's address."""
+    """Return the path at which callers find the route of a name: below that of the address that the operator set."""
     path: str = request.app.url_path_for(name, **parts)
-    return urlsplit(public_url(request)).path.rstrip("/") + path
+    return urlsplit(services(request).settings.public_url or "").path.rstrip("/") + path

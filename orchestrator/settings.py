@@ -333,7 +333,7 @@ class Settings:
     public_url: str | None = _setting(
         None,
         _base_url,
-        "Address that callers reach the service at, for links to its files; taken from each request if unset.",
+        "Address that callers reach the service at, for links to files and tasks; taken from each request if unset.",
     )
     files_ttl: int = _setting(
         86_400,

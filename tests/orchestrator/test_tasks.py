@@ -198,6 +198,7 @@ def test_a_forgotten_task_takes_its_hosted_pictures_along(api: httpx.Client) -> 
 def test_a_label_that_the_model_does_not_have_is_refused_before_there_is_a_task(
     path: str, body: dict[str, Any], api: httpx.Client
 ) -> None:
+    api.get("/health/model").raise_for_status()  # what the model is has been read
     answer = api.post(path, **body)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
     assert "labels out of Edema, Mass" in answer.json()["detail"]

@@ -25,6 +25,7 @@ from orchestrator.errors import (
     TooManyPixelsError,
     UnsupportedFormatError,
 )
+from orchestrator.jpeg import MOST_SCANS, MOST_SEGMENTS, has_too_many_segments, unread_kind
 from orchestrator.png import MOST_CHUNKS, are_data_intact, decode_plain, has_too_many_chunks
 from orchestrator.tiff import has_unknown_samples, is_inverted, is_unsigned, refuse_misread
 from serving.contract import ModelCard
@@ -49,6 +50,8 @@ _FOREIGN: Final = (
     (4, b"ftypavif", "an AVIF image"),
     (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 image"),
     (0, b"\xff\x4f\xff\x51", "a JPEG 2000 image"),
+    (0, b"\xff\x0a", "a JPEG XL image"),
+    (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),
 )
 
 _TIFF: Final = (b"II*\0", b"MM\0*")
@@ -158,6 +161,10 @@ def _open(upload: bytes, max_pixels: int) -> ImageFile.ImageFile:
         raise NotAnImageError(
             f"expected a PNG of at most {MOST_CHUNKS} chunks, got more; save the image anew"
         )
+    if has_too_many_segments(upload):
+        raise NotAnImageError(
+            f"expected a JPEG of at most {MOST_SCANS} scans and {MOST_SEGMENTS} segments, got more; save the image anew"
+        )
     try:
         return Image.open(io.BytesIO(upload), formats=ACCEPTED_FORMATS)
     except UnidentifiedImageError as err:
@@ -166,6 +173,11 @@ def _open(upload: bytes, max_pixels: int) -> ImageFile.ImageFile:
                 raise UnsupportedFormatError(
                     f"expected {ACCEPTED_TEXT}, got {name}; convert it to PNG and send that"
                 ) from err
+        if (kind := unread_kind(upload)) is not None:
+            raise UnsupportedFormatError(
+                f"expected {ACCEPTED_TEXT}, a JPEG of 8 bits a sample, got {kind}; convert it to 16-bit PNG and send"
+                " that"
+            ) from err
         if upload[: len(_TIFF[0])] in _TIFF and has_unknown_samples(upload):
             raise UnsupportedFormatError(
                 "expected a TIFF of gray or RGB, 8 or 16 bits a sample, got one whose samples are of another kind, or"

@@ -27,7 +27,14 @@ from orchestrator.errors import (
 )
 from orchestrator.jpeg import MOST_SCANS, MOST_SEGMENTS, has_too_many_segments, unread_kind
 from orchestrator.png import MOST_CHUNKS, are_data_intact, decode_plain, has_too_many_chunks
-from orchestrator.tiff import has_unknown_samples, is_inverted, is_unsigned, refuse_misread
+from orchestrator.tiff import (
+    MOST_NUMBERS,
+    has_too_many_numbers,
+    has_unknown_samples,
+    is_inverted,
+    is_unsigned,
+    refuse_misread,
+)
 from serving.contract import ModelCard
 
 ACCEPTED_FORMATS: Final = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
@@ -157,14 +164,7 @@ def _plain(image: Image.Image, upload: bytes) -> Image.Image | None:
 
 
 def _open(upload: bytes, max_pixels: int) -> ImageFile.ImageFile:
-    if has_too_many_chunks(upload):
-        raise NotAnImageError(
-            f"expected a PNG of at most {MOST_CHUNKS} chunks, got more; save the image anew"
-        )
-    if has_too_many_segments(upload):
-        raise NotAnImageError(
-            f"expected a JPEG of at most {MOST_SCANS} scans and {MOST_SEGMENTS} segments, got more; save the image anew"
-        )
+    _refuse_endless(upload)
     try:
         return Image.open(io.BytesIO(upload), formats=ACCEPTED_FORMATS)
     except UnidentifiedImageError as err:
@@ -192,6 +192,22 @@ def _open(upload: bytes, max_pixels: int) -> ImageFile.ImageFile:
         raise NotAnImageError(
             f"expected {ACCEPTED_TEXT}, got a damaged file; send it again"
         ) from err
+
+
+def _refuse_endless(upload: bytes) -> None:
+    """Refuse small files of so many parts that to read them would take minutes or gigabytes."""
+    if has_too_many_chunks(upload):
+        raise NotAnImageError(
+            f"expected a PNG of at most {MOST_CHUNKS} chunks, got more; save the image anew"
+        )
+    if has_too_many_segments(upload):
+        raise NotAnImageError(
+            f"expected a JPEG of at most {MOST_SCANS} scans and {MOST_SEGMENTS} segments, got more; save the image anew"
+        )
+    if has_too_many_numbers(upload):
+        raise NotAnImageError(
+            f"expected a TIFF of at most {MOST_NUMBERS} numbers in a tag, got more; save the image as PNG"
+        )
 
 
 def _check_size(size: tuple[int, int], max_pixels: int) -> None:

@@ -2,7 +2,8 @@
 
 import io
 import re
-from typing import Final
+import struct
+from typing import Final, Literal
 
 from PIL import Image, TiffImagePlugin
 
@@ -13,6 +14,40 @@ _UNSIGNED: Final = 1  # SampleFormat
 _PLANE_BY_PLANE: Final = 2  # PlanarConfiguration
 _HIGHEST_BIT_FIRST: Final = 1  # FillOrder
 _BIG_ENDIAN: Final = re.compile(r";\d+B")
+
+# A transfer function of RGB of 16 bits takes the most of what there is for a reason: 3 times 65536.
+MOST_NUMBERS: Final = 200_000
+_ORDERS: Final[dict[bytes, Literal["little", "big"]]] = {b"II": "little", b"MM": "big"}
+_BIG_TIFF: Final = b"\x2b"
+_KEPT_AS_BYTES: Final = (1, 2, 7)  # BYTE, ASCII and UNDEFINED
+_TAKEN_ONE_BY_ONE: Final = (
+    273,
+    320,
+    324,
+)  # StripOffsets, ColorMap and TileOffsets, whatever their type
+
+
+def has_too_many_numbers(file: bytes) -> bool:
+    """Tell whether a file, if it is a TIFF, has so many numbers in a tag that Pillow would take gigabytes to open it.
+
+    Looks at the first directory (TIFF 6.0, section 2), in the wide form of BigTIFF as well.
+    """
+    order = _ORDERS.get(file[:2])
+    if order is None:
+        return False
+    is_big = file[2:3] == _BIG_TIFF
+    start = int.from_bytes(file[8:16] if is_big else file[4:8], order)
+    entries = start + (8 if is_big else 2)
+    count = int.from_bytes(file[start:entries], order)
+    if count > MOST_NUMBERS:
+        return True
+    entry = struct.Struct(("<" if order == "little" else ">") + ("HHQ8x" if is_big else "HHI4x"))
+    directory = file[entries : entries + count * entry.size]
+    whole = len(directory) // entry.size * entry.size
+    return any(
+        numbers > MOST_NUMBERS and (tag in _TAKEN_ONE_BY_ONE or kind not in _KEPT_AS_BYTES)
+        for tag, kind, numbers in entry.iter_unpack(directory[:whole])
+    )
 
 
 def refuse_misread(file: Image.Image) -> None:

@@ -1,3 +1,4 @@
+import resource
 import struct
 import zlib
 from collections.abc import Mapping
@@ -12,11 +13,14 @@ from PIL import Image
 
 from orchestrator.errors import NotAnImageError, UnsupportedFormatError
 from orchestrator.imaging import decode
+from orchestrator.tiff import has_too_many_numbers
 from tests.support.images import encoded, gradient
 
 LIMIT = 1_000_000
 BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 258, 259, 262, 266
 OFFSETS, PLANAR, EXTRA_SAMPLES, SAMPLE_FORMAT = 273, 284, 338, 339
+TILES, ICC = 324, 34675
+MAGIC: Final[Mapping[Literal["<", ">"], bytes]] = MappingProxyType({"<": b"II", ">": b"MM"})
 NO_TAGS: Final[Mapping[int, int]] = MappingProxyType({})
 RAMP = np.tile(np.arange(256), (40, 1))
 
@@ -53,7 +57,7 @@ def tiff(
         at = struct.pack(f"{order}I", start + len(more))
         entries += struct.pack(f"{order}HHI", tag, 4, len(each)) + (long if len(each) == 1 else at)
         more += long if len(each) > 1 else b""
-    magic = {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HIH", 42, 8, len(values))
+    magic = MAGIC[order] + struct.pack(f"{order}HIH", 42, 8, len(values))
     return b"".join((magic, entries, bytes(4), more, *strips))
 
 
@@ -153,3 +157,57 @@ def test_ordinary_files_are_read(mode: str, compression: str) -> None:
     image = Image.fromarray(gradient()).convert(mode)
     row = first_row(encoded(image, "TIFF", compression=compression))
     assert row == [int(each) for each in np.asarray(image.convert("L"))[0]]
+
+
+def with_numbers(tag: int, kind: int, count: int, order: Literal["<", ">"], *, big: bool) -> bytes:
+    """Return a TIFF, or a BigTIFF, of nothing but a tag that claims so many numbers."""
+    start = (
+        struct.pack(f"{order}2sHHHQQ", MAGIC[order], 43, 8, 0, 16, 1)
+        if big
+        else struct.pack(f"{order}2sHIH", MAGIC[order], 42, 8, 1)
+    )
+    entry = struct.pack(f"{order}HHQQ" if big else f"{order}HHII", tag, kind, count, 64)
+    return start + entry + bytes(100)
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_more_numbers_than_any_writer_has_use_for_are_found(
+    order: Literal["<", ">"], big: bool
+) -> None:
+    # Pillow takes the big-endian kind of BigTIFF for a classic TIFF, and finds no directory
+    is_read = not (big and order == ">")
+    byte, short, long, undefined = 1, 3, 4, 7
+    for tag, kind in ((OFFSETS, short), (OFFSETS, byte), (TILES, long), (BITS, short)):
+        assert has_too_many_numbers(with_numbers(tag, kind, 200_001, order, big=big)) == is_read
+        assert not has_too_many_numbers(with_numbers(tag, kind, 200_000, order, big=big))
+    assert not has_too_many_numbers(with_numbers(ICC, undefined, 2_000_000, order, big=big))
+
+
+def test_a_directory_of_more_tags_than_there_are_is_found() -> None:
+    assert has_too_many_numbers(b"II\x2b\0\x08\0\0\0" + struct.pack("<QQ", 16, 200_001))
+
+
+def test_a_file_of_millions_of_tiles_is_refused_before_they_are_read() -> None:
+    number = 3_000_000
+    tags = {256: 64, 257: 64, BITS: 8, COMPRESSION: 1, PHOTOMETRIC: 1, 277: 1, 322: 32, 323: 32}
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items()]
+    begin = 8 + 2 + 12 * 9 + 4
+    entries.append(struct.pack("<HHII", TILES, 3, number, begin))
+    start = struct.pack("<2sHIH", b"II", 42, 8, 9) + b"".join(entries) + bytes(4)
+
+    def memory() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    file = start + struct.pack("<H", begin) * number
+    before = memory()
+    with pytest.raises(NotAnImageError, match="at most 200000 numbers in a tag"):
+        decode(file, max_pixels=LIMIT)
+    assert memory() - before < 100e6  # to open it took 750 MB
+
+
+def test_a_tiff_that_is_cut_anywhere_is_looked_through() -> None:
+    for order in MAGIC:
+        file = tiff(DEEP, order=order)
+        for length in range(200):
+            assert not has_too_many_numbers(file[:length])

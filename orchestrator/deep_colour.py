@@ -2,6 +2,8 @@
 
 import io
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -9,6 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from orchestrator.errors import UnsupportedFormatError
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom
 
 _DEEP: Final = ";16"
 _NATIVE: Final = "L" if sys.byteorder == "little" else "B"
@@ -21,15 +25,18 @@ _ALPHA: Final = 3
 _FULL: Final = np.float32(65535)
 
 
-def deep_colour(image: ImageFile.ImageFile, file: bytes) -> Image.Image | None:
-    """Return the luma, laid over black where it is transparent, of colour of 16 bits; None for any other image.
+def deep_colour(
+    image: ImageFile.ImageFile, file: bytes
+) -> Callable[[Box], NDArray[np.float32]] | None:
+    """Return what gives the luma of colour of 16 bits, laid over black where it is transparent; None for other images.
 
     Args:
         image: The file as Pillow opened it, not loaded yet.
         file: Its bytes.
 
     Returns:
-        Mode ``F``, values 0 to 65535, with the image's orientation still to be honoured.
+        A function of a part of the image, that is ``[H, W]``, values 0 to 65535, with the orientation still to be
+        honoured.
 
     Raises:
         UnsupportedFormatError: The colour is of another kind than RGB, RGBA or gray with alpha.
@@ -40,19 +47,28 @@ def deep_colour(image: ImageFile.ImageFile, file: bytes) -> Image.Image | None:
     lower_mode, order = _lower(raw)
     with Image.open(io.BytesIO(file), formats=[str(image.format)]) as again:
         again.tile = [_with_raw_mode(tile, lower_mode) for tile in again.tile]
-        upper, lower = np.asarray(image), np.asarray(again)
+        again.load()
+    image.load()
+    return partial(_luma, image, again, order)
+
+
+def _luma(
+    upper_bytes: Image.Image, lower_bytes: Image.Image, order: tuple[int, ...], part: Box
+) -> NDArray[np.float32]:
+    upper, lower = np.asarray(upper_bytes.crop(part)), np.asarray(lower_bytes.crop(part))
+    channels = [
+        _samples(upper[..., channel], lower[..., order[channel]])
+        for channel in range(upper.shape[2])
+    ]
     luma = np.zeros(upper.shape[:2], np.float32)
-    for channel, weight in enumerate(_LUMA):
-        samples = _samples(upper[..., channel], lower[..., order[channel]])
-        samples *= np.float32(weight)
-        luma += samples
-    if upper.shape[2] > _ALPHA:
-        samples = _samples(upper[..., _ALPHA], lower[..., order[_ALPHA]])
-        samples /= _FULL
-        luma *= samples
-    found = Image.fromarray(luma)
-    found.info = image.info
-    return found
+    for samples, weight in zip(channels, _LUMA, strict=False):
+        luma += samples * np.float32(weight)
+    if len(channels) > _ALPHA:
+        luma *= channels[_ALPHA] / _FULL
+    if (transparent := upper_bytes.info.get("transparency")) is not None:
+        hidden = [samples == each for samples, each in zip(channels, transparent, strict=True)]
+        luma[np.logical_and.reduce(hidden)] = 0
+    return luma
 
 
 def _lower(raw: str) -> tuple[str, tuple[int, ...]]:

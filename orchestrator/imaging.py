@@ -5,18 +5,21 @@ project's errors.
 """
 
 import io
+import math
 import struct
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from gradcam.placement import place
-from orchestrator.deep_colour import deep_colour
+from orchestrator.deep_colour import Box, deep_colour
 from orchestrator.errors import (
     EmptyFileError,
     ImplausibleSizeError,
@@ -26,7 +29,13 @@ from orchestrator.errors import (
     UnsupportedFormatError,
 )
 from orchestrator.jpeg import MOST_SCANS, MOST_SEGMENTS, has_too_many_segments, unread_kind
-from orchestrator.png import MOST_CHUNKS, are_data_intact, decode_plain, has_too_many_chunks
+from orchestrator.png import (
+    MOST_CHUNKS,
+    are_data_intact,
+    decode_plain,
+    has_too_many_chunks,
+    scale_transparency,
+)
 from orchestrator.tiff import (
     MOST_NUMBERS,
     has_too_many_numbers,
@@ -77,6 +86,19 @@ _DECODER_ERRORS: Final = (
     struct.error,
     zlib.error,
 )
+
+_BAND_PIXELS: Final = 2**18
+
+# EXIF 2.32, 4.6.4.A
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 # Within these, float32 scales any range without overflow.
 _LEAST_SPAN: Final = 1e-30
@@ -135,8 +157,7 @@ def decode(upload: bytes, *, max_pixels: int) -> Radiograph:
             return Radiograph(plain, digest)
         if image.format == "PNG" and not are_data_intact(upload):
             raise _damaged("PNG")
-        upright = ImageOps.exif_transpose(deep_colour(image, upload) or image)
-        gray = _to_gray(upright, image)
+        gray = _upright(_to_gray(image, upload), image)
     except _DECODER_ERRORS as err:
         raise _damaged(image.format) from err
     return Radiograph(gray, digest)
@@ -234,47 +255,94 @@ def _damaged(file_format: str | None) -> NotAnImageError:
     )
 
 
-def _to_gray(image: Image.Image, file: Image.Image) -> Image.Image:
-    """Return an ``L`` image without metadata, whatever the mode.
-
-    Args:
-        image: What is in the file, upright.
-        file: Tells what its samples mean.
-    """
+def _to_gray(image: ImageFile.ImageFile, upload: bytes) -> Image.Image:
+    """Return an ``L`` image without metadata, whatever the mode."""
+    if (luma := deep_colour(image, upload)) is not None:
+        return _scale_by_range(luma, image.size, inverted=is_inverted(image))
+    image.load()
     if image.mode.startswith("I") or image.mode == "F":
-        samples = np.asarray(image)
-        if is_unsigned(file):
-            samples = samples.view(np.uint32)
-        return _scale_by_range(samples, inverted=is_inverted(file))
+        samples = partial(_deep_samples, image)
+        return _scale_by_range(samples, image.size, inverted=is_inverted(image))
     if image.mode == "LAB":
         raise UnsupportedFormatError(
             "expected gray or RGB, got colours of CIELAB; save the image as PNG and send that"
         )
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, image)
-    gray = image.convert("L")
-    gray.info = {}
+    scale_transparency(image, upload)
+    gray = Image.new("L", image.size)
+    for band in _bands(image.size):
+        gray.paste(_opaque(image.crop(band)).convert("L"), band)
     return gray
 
 
-def _scale_by_range(deep: NDArray[np.generic], *, inverted: bool) -> Image.Image:
-    """Scale deep samples linearly so that the darkest becomes 0 and the brightest 255."""
-    samples = deep.astype(np.float32)  # a copy, which what follows works on: such images are large
-    if not np.isfinite(samples).all():
-        raise UnsupportedFormatError(
-            "expected finite samples, got NaN or infinity; save the image as 16-bit PNG"
-        )
-    low, high = float(samples.min()), float(samples.max())
+def _upright(gray: Image.Image, file: Image.Image) -> Image.Image:
+    turn = _TURNS.get(file.getexif().get(ExifTags.Base.Orientation, 1))
+    return gray if turn is None else gray.transpose(turn)
+
+
+def _bands(size: tuple[int, int]) -> Iterator[Box]:
+    """Cut an image into bands of rows, so that what is made on the way to gray is small beside it."""
+    width, height = size
+    step = max(1, _BAND_PIXELS // width)
+    for top in range(0, height, step):
+        yield 0, top, width, min(top + step, height)
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Lay an image over black, where it is transparent."""
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+
+
+def _deep_samples(image: Image.Image, band: Box) -> NDArray[np.float32]:
+    deep = np.asarray(image.crop(band))
+    if is_unsigned(image):
+        deep = deep.view(np.uint32)
+    samples = deep.astype(np.float32)
+    if (transparent := image.info.get("transparency")) is not None:
+        samples[deep == transparent] = 0
+    return samples
+
+
+def _scale_by_range(
+    samples: Callable[[Box], NDArray[np.float32]], size: tuple[int, int], *, inverted: bool
+) -> Image.Image:
+    """Scale deep samples linearly so that the darkest becomes 0 and the brightest 255.
+
+    Args:
+        samples: Gives those of a band, in an array that is the caller's.
+        size: Width and height.
+        inverted: Whether the darkest is to become 255.
+    """
+    low, high = _range(samples, size)
     span = high - low
     if span and not _LEAST_SPAN < span < _MOST_SPAN:
         raise UnsupportedFormatError(
             f"expected samples that differ by {_LEAST_SPAN:g} to {_MOST_SPAN:g}, got {span:g}; save the image as"
             " 16-bit PNG"
         )
-    samples -= low
-    samples *= 255.0 / span if span else 0.0
-    if inverted:
-        np.subtract(255.0, samples, out=samples)
-    return Image.fromarray(np.rint(samples, out=samples).astype(np.uint8))
+    gray = np.empty(size[::-1], np.uint8)
+    for band in _bands(size):
+        scaled = samples(band)
+        scaled -= low
+        scaled *= 255.0 / span if span else 0.0
+        if inverted:
+            np.subtract(255.0, scaled, out=scaled)
+        gray[band[1] : band[3]] = np.rint(scaled, out=scaled)
+    return Image.fromarray(gray)
+
+
+def _range(
+    samples: Callable[[Box], NDArray[np.float32]], size: tuple[int, int]
+) -> tuple[float, float]:
+    """Return the lowest and the highest of an image's samples."""
+    low, high = math.inf, -math.inf
+    for band in _bands(size):
+        found = samples(band)
+        if not np.isfinite(found).all():
+            raise UnsupportedFormatError(
+                "expected finite samples, got NaN or infinity; save the image as 16-bit PNG"
+            )
+        low, high = min(low, float(found.min())), max(high, float(found.max()))
+    return low, high

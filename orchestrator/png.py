@@ -13,6 +13,7 @@ from typing import Final
 import kornia_rs
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 # Chunks that do not touch the pixels as they are decoded here (PNG 3rd edition, 11.3): no palette, transparency,
 # animation or Exif among them. Text may be there, but for text that holds the orientation.
@@ -23,6 +24,8 @@ _WITH_ORIENTATION: Final = (b"Raw profile type ", b"XML:com.adobe.xmp")
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 MOST_CHUNKS: Final = 100_000
 _KIND: Final = slice(24, 26)  # bit depth and colour type, in IHDR, which comes first
+_BIT_DEPTH: Final = _KIND.start
+_WHITE: Final = 255
 _EIGHT_BITS_GRAY: Final = b"\x08\x00"
 _CHUNK_HEAD: Final = 8  # length and type
 _CRC_LENGTH: Final = 4
@@ -68,6 +71,13 @@ def are_data_intact(file: bytes) -> bool:
         for chunk in _chunks(file)
         if _kind(file, chunk) == b"IDAT"
     )
+
+
+def scale_transparency(image: Image.Image, file: bytes) -> None:
+    """Scale the gray that is transparent in a PNG of 2 or 4 bits as Pillow has scaled the pixels, but not that."""
+    transparent = image.info.get("transparency")
+    if image.format == "PNG" and image.mode == "L" and transparent is not None:
+        image.info["transparency"] = transparent * _WHITE // (2 ** file[_BIT_DEPTH] - 1)
 
 
 def _chunks(file: bytes) -> Iterator[slice]:

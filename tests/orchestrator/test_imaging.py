@@ -1,5 +1,7 @@
 import hashlib
 import struct
+import subprocess
+import sys
 from typing import Any
 
 import cv2
@@ -105,6 +107,11 @@ def sixteen_bit_png(samples: NDArray[np.uint16], colour_type: int) -> bytes:
     return png_of_lines(lines, (width, height), 16, colour_type)
 
 
+def with_chunk(file: bytes, kind: bytes, data: bytes) -> bytes:
+    """Put a chunk between a PNG's header and its data."""
+    return file[:33] + chunk(kind, data) + file[33:]
+
+
 def tiff(samples: NDArray[Any], byte_order: str) -> bytes:
     """Write unsigned samples ``[H, W, C]``, RGB or gray, as TIFF 6.0 says, in one strip without compression."""
     height, width, channels = samples.shape
@@ -190,7 +197,7 @@ def test_deep_colour_is_turned_upright(orientation: int) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     plain = sixteen_bit_png(np.stack([twelve_bits()] * 3, axis=2), 2)
-    turned = plain[:33] + chunk(b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")) + plain[33:]
+    turned = with_chunk(plain, b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
 
     assert pixels(turned).shape == ((40, 256) if orientation == 1 else (256, 40))
     assert (pixels(turned)[0, 0], pixels(turned)[-1, -1]) == (0, 255)
@@ -260,6 +267,49 @@ def test_what_is_transparent_becomes_black() -> None:
     assert (found[0, 0], found[0, 59]) == (0, 200)
 
 
+@pytest.mark.parametrize(("colour_type", "channels"), [(0, 1), (2, 3)], ids=["gray", "RGB"])
+def test_the_sample_that_a_deep_png_calls_transparent_becomes_black(
+    colour_type: int, channels: int
+) -> None:
+    # PNG 3rd edition, 11.3.1.1: a border of 65535 would leave the 12 bits of the radiograph 16 shades
+    samples = np.pad(
+        np.stack([twelve_bits()] * channels, axis=2),
+        ((9, 0), (0, 0), (0, 0)),
+        constant_values=65535,
+    )
+    plain = sixteen_bit_png(samples, colour_type)
+
+    found = pixels(with_chunk(plain, b"tRNS", b"\xff\xff" * channels))
+
+    assert found[:9].max() == 0
+    assert found[9].tolist() == list(range(256))
+    assert pixels(plain)[9].max() == 16
+
+
+def test_colour_is_transparent_only_where_all_its_samples_are_the_ones_named() -> None:
+    samples = np.full((40, 60, 3), 0x1234, np.uint16)
+    samples[:, 20:40, 2] = 0x1235
+    samples[:, 40:, 0] = 0x1334
+    named = with_chunk(sixteen_bit_png(samples, 2), b"tRNS", b"\x12\x34" * 3)
+
+    assert (pixels(named)[0, ::20] > 0).tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(("bits", "step"), [(1, 255), (2, 85), (4, 17), (8, 1)])
+def test_the_shade_that_a_shallow_png_calls_transparent_becomes_black(bits: int, step: int) -> None:
+    # every shade in turn, the brightest of which is transparent
+    count = min(2**bits, 64)
+    shades = np.tile(np.arange(2**bits - count, 2**bits), (64, 64 // count))
+    each = [np.unpackbits(line.astype(np.uint8)[:, None], axis=1)[:, -bits:] for line in shades]
+    lines = b"".join(b"\0" + np.packbits(line).tobytes() for line in each)
+    plain = png_of_lines(lines, (64, 64), bits)
+
+    found = pixels(with_chunk(plain, b"tRNS", bytes([0, 2**bits - 1])))
+
+    np.testing.assert_array_equal(pixels(plain), shades * step)
+    np.testing.assert_array_equal(found, np.where(shades == 2**bits - 1, 0, shades * step))
+
+
 # Where the bright top left corner of the stored pixels belongs once upright: (bottom?, right?), from
 # the table of the orientation tag in EXIF 2.32, 4.6.4.A.
 UPRIGHT_CORNER = {
@@ -287,6 +337,44 @@ def test_exif_orientation_is_honoured(file_format: str, orientation: int) -> Non
     bottom, right = UPRIGHT_CORNER[orientation]
     assert found[-4 if bottom else 3, -4 if right else 3] > 200
     assert found[-4 if not bottom else 3, -4 if not right else 3] < 50
+
+
+PEAK = """
+import sys
+from orchestrator.imaging import decode
+
+def most() -> int:
+    lines = dict(line.split(":") for line in open("/proc/self/status"))
+    return int(lines["VmHWM"].split()[0]) * 1024
+
+file = sys.stdin.buffer.read()
+before = most()
+decode(file, max_pixels=40_000_000)
+print(most() - before)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"),
+    [("gray", 4), ("deep gray", 5), ("RGBA", 7), ("palette", 4), ("CMYK", 7), ("deep alpha", 11)],
+)
+def test_decoding_takes_little_memory_beside_the_pixels_themselves(kind: str, most: int) -> None:
+    """Hold each kind to what Pillow's pixels and the gray ones take, and two bytes a pixel to spare."""
+    side = 3000
+    flat = Image.new("L", (side, side), 100)
+    upload = {
+        "gray": lambda: encoded(flat, "PNG"),
+        "deep gray": lambda: png(np.full((side, side), 1000, np.uint16)),
+        "RGBA": lambda: encoded(flat.convert("RGBA"), "PNG"),
+        "palette": lambda: encoded(flat.convert("P"), "PNG", transparency=b"\x80" * 256),
+        "CMYK": lambda: encoded(flat.convert("CMYK"), "JPEG"),
+        "deep alpha": lambda: sixteen_bit_png(np.full((side, side, 2), 1000, np.uint16), 4),
+    }[kind]()
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK], input=upload, capture_output=True, check=True
+    )
+
+    assert int(done.stdout) < most * side * side
 
 
 def test_metadata_is_dropped() -> None:

@@ -35,6 +35,7 @@ from orchestrator.png import (
     decode_plain,
     has_too_many_chunks,
     scale_transparency,
+    without_compressed_extras,
 )
 from orchestrator.tiff import (
     MOST_NUMBERS,
@@ -141,9 +142,11 @@ def decode(upload: bytes, *, max_pixels: int) -> Radiograph:
         raise EmptyFileError(
             f"expected {ACCEPTED_TEXT}, got a file of 0 bytes; send the image itself"
         )
+    digest = sha256(upload).hexdigest()
+    _refuse_endless(upload)
+    upload = without_compressed_extras(upload)
     image = _open(upload, max_pixels)
     _check_size(image.size, max_pixels)
-    digest = sha256(upload).hexdigest()
     try:
         # not n_frames: counting a TIFF's pages takes time with the square of their number
         if getattr(image, "is_animated", False):
@@ -185,7 +188,6 @@ def _plain(image: Image.Image, upload: bytes) -> Image.Image | None:
 
 
 def _open(upload: bytes, max_pixels: int) -> ImageFile.ImageFile:
-    _refuse_endless(upload)
     try:
         return Image.open(io.BytesIO(upload), formats=ACCEPTED_FORMATS)
     except UnidentifiedImageError as err:

@@ -21,6 +21,7 @@ _HARMLESS: Final = frozenset(
     b"IHDR IDAT IEND tIME pHYs gAMA cHRM sRGB iCCP sBIT bKGD hIST tEXt zTXt iTXt".split()
 )
 _WITH_ORIENTATION: Final = (b"Raw profile type ", b"XML:com.adobe.xmp")
+_COMPRESSED: Final = (b"iCCP", b"zTXt", b"iTXt")
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 MOST_CHUNKS: Final = 100_000
 _KIND: Final = slice(24, 26)  # bit depth and colour type, in IHDR, which comes first
@@ -56,6 +57,22 @@ def has_too_many_chunks(file: bytes) -> bool:
     if not file.startswith(_SIGNATURE):
         return False
     return next(islice(_chunks(file), MOST_CHUNKS, None), None) is not None
+
+
+def without_compressed_extras(file: bytes) -> bytes:
+    """Leave out the colour profile and the texts of a PNG that Pillow would inflate, and take for damage beyond 1 MiB.
+
+    Text that holds the orientation stays, as does any other format.
+    """
+    if not file.startswith(_SIGNATURE):
+        return file
+    kept, start = [], 0
+    view = memoryview(file)
+    for chunk in _chunks(file):
+        if _kind(file, chunk) in _COMPRESSED and _is_harmless(file, chunk):
+            kept.append(view[start : chunk.start - _CHUNK_HEAD])
+            start = chunk.stop + _CRC_LENGTH
+    return b"".join((*kept, view[start:])) if kept else file
 
 
 def are_data_intact(file: bytes) -> bool:

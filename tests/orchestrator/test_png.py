@@ -1,6 +1,8 @@
 """Check the quick way through plain gray PNGs against Pillow's decoder."""
 
 import io
+import zlib
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -152,6 +154,21 @@ def test_damaged_files_are_refused_whichever_byte_is_wrong(mode: str) -> None:
         else:
             np.testing.assert_array_equal(np.asarray(found.image), whole)
     assert refused > 1250
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize(
+    ("kind", "begin"),
+    [(b"iCCP", b"Scanner\0\0"), (b"zTXt", b"Log\0\0"), (b"iTXt", b"Log\0\1\0\0\0")],
+)
+def test_a_large_profile_or_text_does_not_matter(mode: str, kind: bytes, begin: bytes) -> None:
+    file = encoded(noise().convert(mode), "PNG")
+    large = chunk(kind, begin + zlib.compress(bytes(2**20 + 1)))
+
+    for whole in (file[:33] + large + file[33:], file[:-12] + large * 2 + file[-12:]):
+        found = decode(whole, max_pixels=LIMIT)
+        np.testing.assert_array_equal(np.asarray(found.image), np.asarray(noise()))
+        assert found.sha256 == sha256(whole).hexdigest()
 
 
 def test_a_file_of_nothing_but_chunks_is_refused_before_they_are_read() -> None:

@@ -229,7 +229,7 @@ def _refuse_endless(upload: bytes) -> None:
         )
     if has_too_many_numbers(upload):
         raise NotAnImageError(
-            f"expected a TIFF of at most {MOST_NUMBERS} numbers in a tag, got more; save the image as PNG"
+            f"expected a TIFF of at most {MOST_NUMBERS} numbers in its tags, got more; save the image as PNG"
         )
 
 

@@ -20,6 +20,23 @@ MOST_NUMBERS: Final = 200_000
 _ORDERS: Final[dict[bytes, Literal["little", "big"]]] = {b"II": "little", b"MM": "big"}
 _BIG_TIFF: Final = b"\x2b"
 _KEPT_AS_BYTES: Final = (1, 2, 7)  # BYTE, ASCII and UNDEFINED
+_SIZES: Final = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+}
+_DIRECTORIES: Final = (34665, 34853, 40965)  # of Exif, of GPS and of interoperability
 _TAKEN_ONE_BY_ONE: Final = (
     273,
     320,
@@ -28,26 +45,33 @@ _TAKEN_ONE_BY_ONE: Final = (
 
 
 def has_too_many_numbers(file: bytes) -> bool:
-    """Tell whether a file, if it is a TIFF, has so many numbers in a tag that Pillow would take gigabytes to open it.
+    """Tell whether a file, if it is a TIFF, has so many tags and numbers in them that Pillow would take gigabytes.
 
-    Looks at the first directory (TIFF 6.0, section 2), in the wide form of BigTIFF as well.
+    Looks at the first directory (TIFF 6.0, section 2) and those of Exif in it, in the wide form of BigTIFF as well.
     """
     order = _ORDERS.get(file[:2])
     if order is None:
         return False
-    is_big = file[2:3] == _BIG_TIFF
-    start = int.from_bytes(file[8:16] if is_big else file[4:8], order)
-    entries = start + (8 if is_big else 2)
-    count = int.from_bytes(file[start:entries], order)
-    if count > MOST_NUMBERS:
-        return True
-    entry = struct.Struct(("<" if order == "little" else ">") + ("HHQ8x" if is_big else "HHI4x"))
-    directory = file[entries : entries + count * entry.size]
-    whole = len(directory) // entry.size * entry.size
-    return any(
-        numbers > MOST_NUMBERS and (tag in _TAKEN_ONE_BY_ONE or kind not in _KEPT_AS_BYTES)
-        for tag, kind, numbers in entry.iter_unpack(directory[:whole])
-    )
+    wide = file[2:3] == _BIG_TIFF
+    entry = struct.Struct(("<" if order == "little" else ">") + ("HHQ8s" if wide else "HHI4s"))
+    starts = [int.from_bytes(file[8:16] if wide else file[4:8], order)]
+    total = 0
+    for start in starts:
+        begin = start + (8 if wide else 2)
+        count = int.from_bytes(file[start:begin], order)
+        total += 1 + count
+        if total > MOST_NUMBERS:
+            return True
+        directory = file[begin : begin + count * entry.size]
+        whole = len(directory) // entry.size * entry.size
+        for tag, kind, numbers, value in entry.iter_unpack(directory[:whole]):
+            if numbers * _SIZES.get(kind, len(file)) > len(file):
+                continue  # which Pillow passes over
+            if tag in _TAKEN_ONE_BY_ONE or kind not in _KEPT_AS_BYTES:
+                total += numbers
+            if tag in _DIRECTORIES:
+                starts.append(int.from_bytes(value[: _SIZES[kind]], order))
+    return total > MOST_NUMBERS
 
 
 def refuse_misread(file: Image.Image) -> None:

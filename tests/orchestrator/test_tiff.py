@@ -19,7 +19,7 @@ from tests.support.images import encoded, gradient
 LIMIT = 1_000_000
 BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 258, 259, 262, 266
 OFFSETS, PLANAR, EXTRA_SAMPLES, SAMPLE_FORMAT = 273, 284, 338, 339
-TILES, ICC = 324, 34675
+TILES, EXIF, ICC = 324, 34665, 34675
 MAGIC: Final[Mapping[Literal["<", ">"], bytes]] = MappingProxyType({"<": b"II", ">": b"MM"})
 NO_TAGS: Final[Mapping[int, int]] = MappingProxyType({})
 RAMP = np.tile(np.arange(256), (40, 1))
@@ -159,15 +159,17 @@ def test_ordinary_files_are_read(mode: str, compression: str) -> None:
     assert row == [int(each) for each in np.asarray(image.convert("L"))[0]]
 
 
-def with_numbers(tag: int, kind: int, count: int, order: Literal["<", ">"], *, big: bool) -> bytes:
-    """Return a TIFF, or a BigTIFF, of nothing but a tag that claims so many numbers."""
+def with_tag(
+    tag: int, kind: int, count: int, order: Literal["<", ">"], *, big: bool = False
+) -> bytes:
+    """Return a TIFF, or a BigTIFF, of nothing but a tag of so many numbers."""
     start = (
         struct.pack(f"{order}2sHHHQQ", MAGIC[order], 43, 8, 0, 16, 1)
         if big
         else struct.pack(f"{order}2sHIH", MAGIC[order], 42, 8, 1)
     )
     entry = struct.pack(f"{order}HHQQ" if big else f"{order}HHII", tag, kind, count, 64)
-    return start + entry + bytes(100)
+    return start + entry + bytes(8 + 4 * count)
 
 
 @pytest.mark.parametrize("big", [False, True])
@@ -179,9 +181,27 @@ def test_more_numbers_than_any_writer_has_use_for_are_found(
     is_read = not (big and order == ">")
     byte, short, long, undefined = 1, 3, 4, 7
     for tag, kind in ((OFFSETS, short), (OFFSETS, byte), (TILES, long), (BITS, short)):
-        assert has_too_many_numbers(with_numbers(tag, kind, 200_001, order, big=big)) == is_read
-        assert not has_too_many_numbers(with_numbers(tag, kind, 200_000, order, big=big))
-    assert not has_too_many_numbers(with_numbers(ICC, undefined, 2_000_000, order, big=big))
+        assert has_too_many_numbers(with_tag(tag, kind, 200_000, order, big=big)) == is_read
+        assert not has_too_many_numbers(with_tag(tag, kind, 199_998, order, big=big))
+    assert not has_too_many_numbers(with_tag(ICC, undefined, 1_000_000, order, big=big))
+
+
+def test_numbers_that_are_not_in_the_file_do_not_count() -> None:
+    assert not has_too_many_numbers(with_tag(TILES, 4, 200_000, "<")[:1000])
+
+
+def test_numbers_of_exif_count() -> None:
+    file = with_tag(EXIF, 4, 1, "<")
+    directory = with_tag(33434, 5, 300_000, "<")[8:] + bytes(4 * 300_000)
+    beyond = file[:18] + struct.pack("<I", len(file)) + file[22:]
+
+    assert has_too_many_numbers(beyond + directory)
+    assert not has_too_many_numbers(beyond)
+
+
+def test_a_directory_that_leads_to_itself_is_not_followed_for_ever() -> None:
+    file = with_tag(EXIF, 4, 1, "<")
+    assert has_too_many_numbers(file[:18] + struct.pack("<I", 8) + file[22:])
 
 
 def test_a_directory_of_more_tags_than_there_are_is_found() -> None:
@@ -201,7 +221,7 @@ def test_a_file_of_millions_of_tiles_is_refused_before_they_are_read() -> None:
 
     file = start + struct.pack("<H", begin) * number
     before = memory()
-    with pytest.raises(NotAnImageError, match="at most 200000 numbers in a tag"):
+    with pytest.raises(NotAnImageError, match="at most 200000 numbers in its tags"):
         decode(file, max_pixels=LIMIT)
     assert memory() - before < 100e6  # to open it took 750 MB
 

@@ -33,6 +33,8 @@ def fold_affine(editor: Editor) -> None:
         if len(readers) == 1 and _step(editor, readers[0]) is not None:
             continue  # the chain goes on
         chain = gather(editor, node, consumers)
+        if shapes.get(chain.source, ())[-1:] != shapes.get(name, ())[-1:]:
+            continue  # one channel becomes many, as by the scale of layer normalization
         if folds_into(editor, chain.source, consumers):
             replacements[name] = _fold(editor, name, chain)
         elif len(shape := shapes.get(name, ())) == 4 and (shape[-1] or 0) >= _MANY:

@@ -67,13 +67,14 @@ class Editor:
             }
 
     def shapes(self) -> dict[str, tuple[int | None, ...]]:
-        """Return the shape of each node's first output, as far as its rank is known."""
+        """Return the shape of each tensor, by the name that its readers use, as far as its rank is known."""
         with tf.Graph().as_default() as graph:
             tf.import_graph_def(self.graph_def(), name="")
             return {
-                operation.name: tuple(operation.outputs[0].shape)
+                tensor.name.removesuffix(":0"): tuple(tensor.shape)
                 for operation in graph.get_operations()
-                if operation.outputs and operation.outputs[0].shape.rank is not None
+                for tensor in operation.outputs
+                if tensor.shape.rank is not None
             }
 
     def constant(self, name: str) -> Array | None:

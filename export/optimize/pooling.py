@@ -1,14 +1,14 @@
 """Average before a 1x1 convolution instead of after it: the same numbers, a quarter of the products."""
 
-from export.optimize.editor import Editor, attribute
+from export.optimize.editor import Editor, attribute, node_of
 
 
 def pool_first(editor: Editor) -> None:
     """Swap each 1x1 convolution, with its bias, and the average pooling that alone reads it."""
     for pool in [node for node in editor.graph_def().node if node.op == "AvgPool"]:
         consumers = editor.consumers()
-        bias = editor.nodes[pool.input[0]]
-        convolution = editor.nodes[bias.input[0]] if bias.op == "BiasAdd" else bias
+        bias = editor.nodes[node_of(pool.input[0])]
+        convolution = editor.nodes[node_of(bias.input[0])] if bias.op == "BiasAdd" else bias
         weights = editor.constant(convolution.input[1]) if convolution.op == "Conv2D" else None
         alone = all(len(consumers[node.name]) == 1 for node in (bias, convolution))
         if weights is None or weights.shape[:2] != (1, 1) or not alone:

@@ -1,6 +1,7 @@
 """Check that rewriting a graph changes its operations and not its answers."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,38 @@ def test_negative_and_zero_scales_are_kept() -> None:
             scale[1] = 0
             layer.set_weights([scale, *rest])
     graph, images = frozen(model), probe_images(2, 32, 32)
+    for before, after in zip(answers(graph, images), answers(optimize(graph), images), strict=True):
+        np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6)
+
+
+def normalized_by_layer(values: Any) -> Any:
+    return layers.LayerNormalization()(values)
+
+
+def widened(values: Any) -> Any:
+    return layers.Conv2D(1, 3)(values) * np.arange(8, dtype=np.float32)
+
+
+def split_and_pooled(values: Any) -> Any:
+    parts = keras.ops.split(values, [12], axis=-1)
+    return layers.Concatenate()([layers.AveragePooling2D(2)(part * 2.0) for part in parts])
+
+
+def pooled_of_a_later_part(values: Any) -> Any:
+    return layers.AveragePooling2D(2)(keras.ops.split(values, 2, axis=-1)[1])
+
+
+@pytest.mark.parametrize(
+    "part", [normalized_by_layer, widened, split_and_pooled, pooled_of_a_later_part]
+)
+def test_channels_that_arise_on_the_way_are_not_folded(part: Callable[[Any], Any]) -> None:
+    keras.utils.set_random_seed(4)
+    image = keras.Input((32, 32, 3))
+    values = part(layers.Conv2D(16, 3, strides=2, activation="relu")(image))
+    values = layers.Conv2D(8, 1, activation="relu")(values)
+    output = layers.Dense(15)(layers.GlobalAveragePooling2D()(values))
+    graph, images = frozen(keras.Model(image, output)), probe_images(2, 32, 32)
+
     for before, after in zip(answers(graph, images), answers(optimize(graph), images), strict=True):
         np.testing.assert_allclose(after, before, rtol=1e-5, atol=1e-6)
 

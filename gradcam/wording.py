@@ -10,7 +10,7 @@ PALE_EVIDENCE: Final = "evidence for this label in logits, pale: not a finding"
 
 # The longest that these texts get: room is set aside for them before the values are known.
 LONGEST_NUMBER: Final = "> 0.9999"
-LONGEST_STATUS: Final = "reaches threshold 0.0000"
+LONGEST_STATUS: Final = "reaches threshold > 0.9999"
 LONGEST_SCALE: Final = "0000"
 
 
@@ -53,12 +53,16 @@ class Caption:
     @property
     def number(self) -> str:
         """Return the probability, never as 0 or 1, with decimals that tell it from the threshold."""
-        return _probability(self.probability, _decimals(self.probability, self.threshold))
+        return _inside(self.probability, _decimals(self.probability, self.threshold))
 
     @property
     def status(self) -> str:
         """Say on which side of the threshold the probability lies."""
-        threshold = f"{self.threshold:.{_decimals(self.probability, self.threshold)}f}"
+        decimals = _decimals(self.probability, self.threshold)
+        is_end = self.threshold in (0, 1)
+        threshold = (
+            f"{self.threshold:.{decimals}f}" if is_end else _inside(self.threshold, decimals)
+        )
         verb = "reaches" if self.probability >= self.threshold else "below"
         return f"{verb} threshold {threshold}"
 
@@ -74,14 +78,16 @@ def logits(value: float) -> str:
 
 
 def _decimals(probability: float, threshold: float) -> int:
-    """Return how many decimals keep the two apart: two, or up to four where they are close."""
+    """Return how many decimals keep the two apart, and the threshold from 0 and 1: two, or up to four."""
     for decimals in (2, 3):
-        if probability >= threshold or f"{probability:.{decimals}f}" != f"{threshold:.{decimals}f}":
+        written = f"{threshold:.{decimals}f}"
+        is_apart = probability >= threshold or f"{probability:.{decimals}f}" != written
+        if is_apart and (0 < float(written) < 1 or threshold in (0, 1)):
             return decimals
     return 4
 
 
-def _probability(value: float, decimals: int) -> str:
+def _inside(value: float, decimals: int) -> str:
     """Round, but keep away from 0 and 1, which a sigmoid never reaches."""
     text = f"{value:.{decimals}f}"
     if float(text) >= 1:

@@ -118,7 +118,15 @@ def _table(answers: Answers, labels: Labels, chosen: Mapping[str, float | None])
         served = answers.thresholds[index]
         reached = rates(present, given, served if value is None else value)
         note = "" if value is not None else _KEPT if label in named else _UNNAMED
-        figures = (served, served if value is None else value, *reached)
-        lines.append((label, str(int(present.sum())), *(number(each) for each in figures), note))
+        points = [_point(each) for each in (served, served if value is None else value)]
+        figures = [number(each) for each in reached]
+        lines.append((label, str(int(present.sum())), *points, *figures, note))
     unknown = sorted(named - set(answers.labels))
     return align(lines) + (f"\n\nUnknown to the model: {', '.join(unknown)}" if unknown else "")
+
+
+def _point(threshold: float) -> str:
+    """Write a threshold with three decimals, or with as many as keep it from looking like 0 or 1."""
+    written = [f"{threshold:.{decimals}f}" for decimals in range(3, 10)]
+    plain = (text for text in written if 0 < float(text) < 1)
+    return written[0] if threshold in (0, 1) else next(plain, f"{threshold:g}")

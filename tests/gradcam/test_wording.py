@@ -22,6 +22,14 @@ def caption(probability: float, threshold: float = 0.5) -> Caption:
         (0.0, 0.5, "< 0.01", "below threshold 0.50"),
         (0.9999, 0.5, "> 0.99", "reaches threshold 0.50"),
         (1.0, 1.0, "> 0.99", "reaches threshold 1.00"),
+        (0.0, 0.0, "< 0.01", "reaches threshold 0.00"),
+        (0.9996, 1.0, "0.9996", "below threshold 1.0000"),
+        (0.004, 0.003, "0.004", "reaches threshold 0.003"),
+        (0.40, 0.004, "0.400", "reaches threshold 0.004"),
+        (0.9962, 0.9958, "0.996", "reaches threshold 0.996"),
+        (0.31, 0.9958, "0.310", "below threshold 0.996"),
+        (0.00001, 0.00004, "< 0.0001", "below threshold < 0.0001"),
+        (0.99998, 0.99996, "> 0.9999", "reaches threshold > 0.9999"),
     ],
 )
 def test_a_number_never_contradicts_its_status(
@@ -31,7 +39,7 @@ def test_a_number_never_contradicts_its_status(
     assert caption(probability, threshold).status == status
 
 
-@pytest.mark.parametrize("threshold", [0.0, 0.004, 0.3333, 0.5, 0.9999, 1.0])
+@pytest.mark.parametrize("threshold", [0.0, 0.00001, 0.004, 0.3333, 0.5, 0.9999, 0.99999, 1.0])
 def test_no_number_is_longer_than_the_room_set_aside(threshold: float) -> None:
     steps = range(101)
     near = [max(0.0, threshold - step / 10000) for step in steps]

@@ -14,18 +14,15 @@ export function isFinding(prediction) {
 
 /** Return the probability, never as 0 or 1, with decimals that tell it from the threshold. */
 export function probabilityText(prediction) {
-  const decimals = decimalsOf(prediction);
-  const text = prediction.probability.toFixed(decimals);
-  if (Number(text) >= 1) {
-    return `> ${(1 - 10 ** -decimals).toFixed(decimals)}`;
-  }
-  return Number(text) > 0 ? text : `< ${(10 ** -decimals).toFixed(decimals)}`;
+  return inside(prediction.probability, decimalsOf(prediction));
 }
 
 /** Say on which side of the threshold the probability lies. */
 export function statusText(prediction) {
-  const threshold = prediction.threshold.toFixed(decimalsOf(prediction));
-  return `${prediction.positive ? "reaches" : "below"} threshold ${threshold}`;
+  const { threshold, positive } = prediction;
+  const decimals = decimalsOf(prediction);
+  const text = isEnd(threshold) ? threshold.toFixed(decimals) : inside(threshold, decimals);
+  return `${positive ? "reaches" : "below"} threshold ${text}`;
 }
 
 /** Return an end of the scale with about two digits. */
@@ -34,6 +31,23 @@ export function logitsText(value) {
 }
 
 function decimalsOf({ probability, threshold, positive }) {
-  const apart = [2, 3].find((count) => positive || probability.toFixed(count) !== threshold.toFixed(count));
-  return apart ?? 4;
+  const isTold = (count) => {
+    const written = threshold.toFixed(count);
+    const isApart = positive || probability.toFixed(count) !== written;
+    return isApart && (!isEnd(Number(written)) || isEnd(threshold));
+  };
+  return [2, 3].find(isTold) ?? 4;
+}
+
+function isEnd(value) {
+  return value === 0 || value === 1;
+}
+
+/** Round, but keep away from 0 and 1, which a sigmoid never reaches. */
+function inside(value, decimals) {
+  const text = value.toFixed(decimals);
+  if (Number(text) >= 1) {
+    return `> ${(1 - 10 ** -decimals).toFixed(decimals)}`;
+  }
+  return Number(text) > 0 ? text : `< ${(10 ** -decimals).toFixed(decimals)}`;
 }

@@ -197,6 +197,17 @@ def test_a_disk_that_fills_up_meanwhile_leaves_the_table(folder: Path) -> None:
     assert "No space left" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("threshold", "text"), [(0.0004, " 0.0004 "), (0.99996, " 0.99996 "), (0.25, " 0.250 ")]
+)
+def test_a_threshold_in_the_table_never_looks_like_none(
+    threshold: float, text: str, folder: Path
+) -> None:
+    with running(replaced_after=0, replacement={"threshold": threshold}) as service:
+        done = run(calibrate, folder, service, "--output", str(folder / "thresholds.json"))
+    assert text in done.stdout
+
+
 def test_a_disk_that_fills_up_meanwhile_leaves_the_thresholds_on_the_screen(folder: Path) -> None:
     (folder / "thresholds.json").symlink_to("/dev/full")
     with running() as service:

@@ -25,7 +25,7 @@ def split_activation(
     """Return the logits behind an output and the activation between the two; None where there is none.
 
     Raises:
-        UnsupportedModelError: The activation is none of sigmoid, softmax, linear.
+        UnsupportedModelError: The activation is none of sigmoid, softmax, linear, or can't be taken off its layer.
     """
     tensor = output
     while _is_transparent(operation := tensor._keras_history.operation):
@@ -66,7 +66,13 @@ def _is_transparent(operation: object) -> bool:
 
 def _without_activation(layer: keras.Layer, before: keras.KerasTensor) -> keras.KerasTensor:
     """Call a copy of a layer, weights included, that leaves its activation out."""
-    copy = type(layer).from_config(layer.get_config() | {"activation": "linear"})
+    config = layer.get_config()
+    if "activation" not in config:
+        raise UnsupportedModelError(
+            f"expected the last layer to have its activation in its configuration, got {layer.name!r} without; let it "
+            "answer logits, and put a keras.layers.Activation behind it"
+        )
+    copy = type(layer).from_config(config | {"activation": "linear"})
     logits = copy(before)
     copy.set_weights(layer.get_weights())
     return logits

@@ -94,3 +94,20 @@ def test_logits_that_look_like_probabilities_are_exported_where_activation_says_
         export_model(model, tmp_path, labels=LABELS, preprocess="none")
     actual, logits = served(model, tmp_path, activation="sigmoid")
     np.testing.assert_allclose(actual, 1 / (1 + np.exp(-logits)), atol=1e-5)
+
+
+class Ending(keras.layers.Layer):  # type: ignore[misc]
+    """A dense layer whose activation is none of its configuration."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.dense = dense(None)
+        self.activation = keras.activations.sigmoid
+
+    def call(self, values: Any) -> Any:
+        return self.activation(self.dense(values))
+
+
+def test_an_activation_that_can_not_be_taken_off_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedModelError, match=r"in its configuration, got 'ending' without"):
+        export_model(pooled(Ending()), tmp_path, labels=LABELS, preprocess="none")

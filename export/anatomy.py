@@ -83,6 +83,7 @@ def dissect(
         )
     features = _named(logits, target_layer) if target_layer else _feeding_the_pooling(logits)
     _require_cut(image, features, logits)
+    _require_rows_of_the_image(image, features)
     consumers = [node for node in between(features, logits) if _reads(node, features)]
     pooling = _pooling_kind(consumers, features)
     rest = [node for node in between(features, logits) if node not in consumers]
@@ -187,6 +188,24 @@ def _require_cut(
         )
 
 
+def _require_rows_of_the_image(image: keras.KerasTensor, features: keras.KerasTensor) -> None:
+    """Refuse features that the image reaches only as a vector, whose rows and columns are none of the image's."""
+    queue, seen = [features], set()
+    while queue:
+        tensor = queue.pop()
+        if tensor is image:
+            return
+        if id(tensor) in seen or _is_made_of_a_vector(tensor):
+            continue
+        seen.add(id(tensor))
+        queue.extend(inputs_of(call_of(tensor)))
+    raise UnsupportedModelError(
+        "expected features whose rows and columns are the image's, got those of "
+        f"{features._keras_history.operation.name!r}, behind a vector that was reshaped to an image; name a layer "
+        "before the vector with --target-layer"
+    )
+
+
 def _pooling_kind(consumers: list[Any], features: keras.KerasTensor) -> Pooling:
     """Name what the operations that read the features do to rows and columns."""
     kinds = {_reduction(node, features) for node in consumers}
@@ -232,6 +251,15 @@ def _is_rearranged(tensor: keras.KerasTensor) -> bool:
     """Tell whether a tensor is an image whose axes may mean something else by now."""
     call = call_of(tensor)
     return kind_of(call.operation) in _REARRANGING and len(inputs_of(call)[0].shape) == 4
+
+
+def _is_made_of_a_vector(tensor: keras.KerasTensor) -> bool:
+    call = call_of(tensor)
+    return (
+        _is_spatial(tensor)
+        and kind_of(call.operation) == "Reshape"
+        and len(inputs_of(call)[0].shape) == 2
+    )
 
 
 def _reads(node: Any, tensor: keras.KerasTensor) -> bool:

@@ -189,6 +189,23 @@ def test_features_that_are_not_connected_are_refused() -> None:
         dissect(image, constant)
 
 
+def test_features_made_of_a_vector_are_refused_as_they_have_no_rows_of_the_image() -> None:
+    layers = keras.layers
+    image = keras.Input((32, 32, 1))
+    values = layers.Conv2D(16, 3, name="seen")(image)
+    vector = layers.GlobalAveragePooling2D()(values)
+    blind = layers.Conv2D(8, 1, name="blind")(layers.Reshape((4, 4, 1))(vector))
+    gated = layers.Multiply(name="gated")(
+        [values, layers.Reshape((30, 30, 1))(layers.Dense(900)(vector))]
+    )
+    outputs = [layers.Dense(2)(layers.Flatten()(each)) for each in (blind, gated)]
+
+    with pytest.raises(UnsupportedModelError, match="got those of 'blind', behind a vector"):
+        dissect(image, outputs[0])
+    assert dissect(image, outputs[0], "seen").layer == "seen"
+    assert dissect(image, outputs[1]).layer == "gated"
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [

@@ -17,6 +17,14 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 _MOST: Final = 64
 _SUFFIXES: Final = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+# What Pillow tells of damaged files by, and of ones of more pixels than it takes for sound.
+_DECODER_ERRORS: Final = (
+    OSError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    Image.DecompressionBombError,
+)
 _WHITE_IS_ZERO: Final = 0  # TIFF 6.0, PhotometricInterpretation
 
 
@@ -40,7 +48,7 @@ def _read(path: Path, card: ModelCard) -> Pixels:
     try:
         with Image.open(path) as opened:
             gray = _decode(opened)
-    except (OSError, SyntaxError, ValueError) as err:  # as Pillow tells of damaged files
+    except _DECODER_ERRORS as err:
         raise ExportError(f"expected an image, got {path}: {err}") from err
     seen = gray.crop(place(card.resize, gray.size, size).box)
     return np.asarray(seen.resize(size, Image.Resampling.BILINEAR))[:, :, None]
@@ -53,6 +61,8 @@ def _decode(opened: ImageFile.ImageFile) -> Image.Image:
         raise ValueError(
             "its samples are neither of 8 bits nor gray of 16; save it as 16-bit gray PNG"
         )
+    if opened.mode in ("L", "I;16") and ";" in str(opened.tile) and "transparency" in opened.info:
+        raise ValueError("one of its shades, of other than 8 bits, is transparent; save it without")
     if opened.format == "JPEG":
         opened.draft("L", opened.size)  # luma only
     inverted = (

@@ -1,5 +1,6 @@
 """Check that a servable is verified on the pixels that the service will send."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from export.errors import ExportError
 from export.radiographs import read_radiographs
 from orchestrator.imaging import decode, model_input
 from serving.contract import ModelCard, ResizeMode
-from tests.support.images import ORIENTATION, encoded, png_of_lines
+from tests.support.images import ORIENTATION, chunk, encoded, png_of_lines
 
 
 def _gray() -> Image.Image:
@@ -91,6 +92,43 @@ def test_samples_that_the_service_reads_in_a_way_of_its_own_are_refused(
 ) -> None:
     (tmp_path / name).write_bytes(file)
     with pytest.raises(ExportError, match=rf"{name}: its samples are neither of 8 bits"):
+        read_radiographs(tmp_path, card("squash"))
+
+
+@pytest.mark.parametrize("bits", [2, 4, 16])
+def test_a_transparent_shade_of_other_than_eight_bits_is_refused(bits: int, tmp_path: Path) -> None:
+    file = png_of_lines(bytes(40 * (1 + 60 * bits // 8)), (60, 40), bits)
+    (tmp_path / "a.png").write_bytes(file[:33] + chunk(b"tRNS", b"\0\1") + file[33:])
+    with pytest.raises(ExportError, match="is transparent; save it without"):
+        read_radiographs(tmp_path, card("squash"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {256: (4, 40_000), 257: (4, 40_000)},
+        {273: (5, 122)},
+    ],
+    ids=["far too many pixels", "a fraction for an offset"],
+)
+def test_whatever_pillow_raises_is_an_error_that_names_the_file(
+    change: dict[int, tuple[int, int]], tmp_path: Path
+) -> None:
+    tags = {
+        256: (4, 60),
+        257: (4, 40),
+        258: (3, 8),
+        259: (3, 1),
+        262: (3, 1),
+        273: (4, 130),
+        277: (3, 1),
+    }
+    entries = [
+        struct.pack("<HHII", tag, kind, 1, value) for tag, (kind, value) in (tags | change).items()
+    ]
+    file = struct.pack("<2sHIH", b"II", 42, 8, len(entries)) + b"".join(entries) + bytes(4)
+    (tmp_path / "a.tif").write_bytes(file + struct.pack("<II", 130, 1) * 400)
+    with pytest.raises(ExportError, match=r"expected an image, got .*a\.tif"):
         read_radiographs(tmp_path, card("squash"))
 
 

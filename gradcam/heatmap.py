@@ -13,6 +13,7 @@ from gradcam.placement import Placement, Size
 AT_ONCE: Final = 2**16  # pixels; OpenBLAS makes a product of four times as many on one thread
 FULL: Final = np.float32(255)  # the level of full heat
 HALF: Final = np.float32(0.5)
+_MOST_LEVEL: Final = np.float32(np.iinfo(np.uint16).max)
 
 
 class Heat:
@@ -61,6 +62,7 @@ class Heat:
         self._cells = np.concatenate((cells, cells[-1:])) @ across.weights
         self._ceiling = np.float32(ceiling)
         self._is_limited = bool(cells.max() >= ceiling)
+        self._is_beyond_integers = bool(cells.max() * FULL >= _MOST_LEVEL)
         self.size = display_size
         self.warm = self._find_warm()
 
@@ -85,7 +87,10 @@ class Heat:
 
     def levels(self, top: int, bottom: int) -> NDArray[np.uint16]:
         """Return some rows in 255ths, rounded: uint16 ``[bottom - top, W]``."""
-        levels = self._spread(self._rounding_cells, top, bottom).astype(np.uint16)
+        values = self._spread(self._rounding_cells, top, bottom)
+        if self._is_beyond_integers:
+            np.minimum(values, _MOST_LEVEL, out=values)
+        levels = values.astype(np.uint16)
         if self._is_limited:  # of integers, as that takes a tenth of the time
             np.minimum(levels, np.uint16(self._ceiling * FULL + HALF), out=levels)
         return levels

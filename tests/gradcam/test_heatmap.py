@@ -63,6 +63,16 @@ def test_a_weaker_map_gives_less_heat_at_the_same_scale() -> None:
     )
 
 
+def test_evidence_far_above_the_scale_stays_at_the_ceiling() -> None:
+    placement = Placement(0, 0, 9, 9)
+    sizes = {"image_size": (9, 9), "display_size": (9, 9)}
+    peak = np.zeros((3, 3), np.float32)
+    for evidence in (250.0, 257.0, 300.0, 1e6, 1e30):
+        peak[1, 1] = evidence
+        levels = Heat(peak, placement=placement, scale=1, ceiling=0.4, **sizes).levels(0, 9)
+        assert levels[4, 4] == levels.max() == 102
+
+
 @pytest.mark.parametrize("level", [0.0, -3.0])
 def test_a_map_without_positive_evidence_gives_zeros(level: float) -> None:
     heat = whole(np.full((7, 7), level, np.float32), (40, 30))

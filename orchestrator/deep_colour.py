@@ -14,7 +14,7 @@ from orchestrator.errors import UnsupportedFormatError
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
-_DEEP: Final = ";16"
+_DEEP: Final = (";16L", ";16B", ";16N")  # without a letter, 16 bits are those of a whole pixel
 _NATIVE: Final = "L" if sys.byteorder == "little" else "B"
 _OTHER: Final = {"L": "B", "B": "L"}
 # Read as if it were 8-bit RGBA, a pixel of gray and alpha shows its four bytes: the second and fourth are the lower.
@@ -42,7 +42,7 @@ def deep_colour(
         UnsupportedFormatError: The colour is of another kind than RGB, RGBA or gray with alpha.
     """
     raw = _raw_mode(image.tile)
-    if _DEEP not in raw or image.mode.startswith("I"):
+    if not raw.endswith(_DEEP) or image.mode.startswith("I"):
         return None
     lower_mode, order = _lower(raw)
     with Image.open(io.BytesIO(file), formats=[str(image.format)]) as again:
@@ -75,14 +75,14 @@ def _lower(raw: str) -> tuple[str, tuple[int, ...]]:
     """Return how Pillow unpacks the lower bytes, by the other order of bytes, and in which channel each then is."""
     if raw == _GRAY_WITH_ALPHA:
         return _ITS_BYTES
-    kind, _, order = raw.rpartition(_DEEP)
+    kind, order = raw[:-4], raw[-1]
     order = order.replace("N", _NATIVE)
     if kind not in ("RGB", "RGBA") or order not in _OTHER:
         raise UnsupportedFormatError(
             "expected colour of 8 bits, or RGB of 16 bits, got another kind of deep colour; save the image as"
             " 16-bit gray PNG"
         )
-    return f"{kind}{_DEEP}{_OTHER[order]}", (0, 1, 2, 3)
+    return f"{kind};16{_OTHER[order]}", (0, 1, 2, 3)
 
 
 def _samples(upper: NDArray[np.uint8], lower: NDArray[np.uint8]) -> NDArray[np.float32]:

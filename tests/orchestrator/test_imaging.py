@@ -223,6 +223,16 @@ def test_what_can_not_be_read_as_it_is_meant_is_refused(mode: str) -> None:
         decode(upload, max_pixels=LIMIT)
 
 
+def test_a_bmp_of_sixteen_bits_a_pixel_is_read() -> None:
+    # 16 of 31, 32 of 63 and 16 of 31 are 131, 129 and 131 of 255, whose luma is 130
+    row = np.repeat(np.array([0, 16 << 11 | 32 << 5 | 16, 0xFFFF], "<u2"), 20)
+    head = struct.pack("<IiiHHIIiiII", 40, 60, -40, 1, 16, 3, 0, 0, 0, 0, 0)
+    masks = struct.pack("<III", 31 << 11, 63 << 5, 31)
+    file = b"BM" + struct.pack("<IHHI", 0, 0, 0, 66) + head + masks + row.tobytes() * 40
+
+    assert pixels(file)[0, ::20].tolist() == [0, 130, 255]
+
+
 def test_a_full_ramp_of_sixteen_bits_keeps_all_its_shades() -> None:
     samples = np.tile(np.linspace(0, 65535, 256).round().astype(np.uint16), (40, 1))
     assert pixels(png(samples))[0].tolist() == list(range(256))

@@ -13,7 +13,7 @@ from orchestrator.evaluation.table import number
 
 _ROW: Final = 30
 _TOP: Final = 84
-_NAMES: Final = 210
+_NAMES: Final = 210  # at least
 _PANEL: Final = 220
 _BAR: Final = 140
 _GAP: Final = 8
@@ -64,8 +64,9 @@ _LOCATED: Final = tuple(
 
 def draw(found: Figures) -> Image.Image:
     """Draw the picture, RGB."""
+    names = max([_NAMES, *(_width(row.label) + 2 * _GAP for row in found.rows)])
     panels = _PLAIN + (_LOCATED if any(row.pointing for row in found.rows) else ())
-    size = (_NAMES + _PANEL * len(panels) + 2 * _GAP, _TOP + _ROW * len(found.rows) + _GAP)
+    size = (names + _PANEL * len(panels) + 2 * _GAP, _TOP + _ROW * len(found.rows) + _GAP)
     picture = Image.new("RGB", size, _PAPER)
     pen = ImageDraw.Draw(picture)
     model = found.model
@@ -73,7 +74,7 @@ def draw(found: Figures) -> Image.Image:
     pen.text((_GAP, _GAP), title, _INK, _font(_FONT + 4))
     pen.text((_GAP, _TOP - 28), "orange: by chance", _CHANCE, _font(_FONT - 2))
     for column, panel in enumerate(panels):
-        left = _NAMES + column * _PANEL
+        left = names + column * _PANEL
         pen.text((left, _TOP - 28), panel.title, _INK, _font(_FONT - 2))
         for line, row in enumerate(found.rows):
             _bar(pen, panel, row, left, _TOP + line * _ROW)
@@ -101,6 +102,10 @@ def _bar(pen: ImageDraw.ImageDraw, panel: _Panel, row: Row, left: int, top: int)
             tick = left + round(panel.share(chance) * _BAR)
             pen.rectangle((tick - 1, top, tick + 1, bottom + 2), _CHANCE)
     pen.text((left + _BAR + _GAP, top + 4), number(value), _INK, _font(_FONT))
+
+
+def _width(text: str) -> int:
+    return math.ceil(_font(_FONT).getlength(text))
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

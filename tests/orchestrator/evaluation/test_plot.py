@@ -66,3 +66,16 @@ def test_the_picture_grows_with_labels_and_panels() -> None:
     two = draw(figures(row("Mass", 0.9, POINTING), row("Edema", 0.8)))
     assert two.height > one.height
     assert two.width > one.width
+
+
+def test_the_longest_label_ends_before_the_bars() -> None:
+    long = "Support devices and catheters of all kinds, " * 2
+    picture = np.asarray(draw(figures(row(long, 1.0)))).astype(int)
+    line = picture[86:108]
+    is_ink = (line.max(axis=2) < 100).any(axis=0)
+    is_bar = (line[..., 2] - line[..., 0] > 80).all(axis=0)
+    start = int(np.flatnonzero(is_bar)[0])
+
+    assert is_ink[:start].any()
+    assert not is_ink[start - 5 : start + 140].any()
+    assert picture.shape[1] > draw(figures(row("Mass", 1.0))).width

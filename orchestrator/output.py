@@ -23,13 +23,14 @@ def make_folder(folder: Path) -> None:
 
 
 def try_file(path: Path) -> None:
-    """Try that a file can be written: its folder is made if need be, and an earlier file left as it is.
+    """Try that a file can be written, beside it as well: its folder is made if need be, an earlier file left as it is.
 
     Raises:
         click.ClickException: It can't.
     """
+    if not path.exists() or path.is_file():
+        make_folder(path.resolve().parent)
     if not path.exists():
-        make_folder(path.parent)
         return
     try:
         path.open("ab").close()

@@ -1,6 +1,7 @@
 """Read and write threshold sets: operating points that belong to one model and are refused for any other."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -73,10 +74,20 @@ def read_thresholds(path: Path) -> ThresholdSet:
 
 
 def write_thresholds(path: Path, values: ThresholdSet) -> None:
-    """Write a threshold set as JSON."""
+    """Write a threshold set as JSON: a file whole or not at all, so that a full disk leaves the earlier one."""
+    content = json.dumps({"format": FORMAT} | asdict(values), indent=2) + "\n"
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = {"format": FORMAT} | asdict(values)
-    path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+    if path.exists() and not path.is_file():  # a device or a pipe
+        path.write_text(content, "utf-8")
+        return
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        aside.write_text(content, "utf-8")
+        aside.replace(path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
 
 
 def _parse(values: Mapping[str, Any]) -> ThresholdSet:

@@ -1,4 +1,6 @@
 import json
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,34 @@ def test_other_json_is_refused_with_the_way_to_a_set(text: str, tmp_path: Path) 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ThresholdsError, match="No such file"):
         read_thresholds(tmp_path / "absent.json")
+
+
+def test_a_disk_that_is_full_leaves_the_earlier_set(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "thresholds.json"
+    earlier = made_for(CARD.digest, Edema=0.2, Mass=0.7)
+    write_thresholds(path, earlier)
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    usual = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            write_thresholds(path, made_for("a" * 64, Edema=0.3, Mass=0.6))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, usual)
+
+    assert read_thresholds(path) == earlier
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_leads_to_what_is_written(tmp_path: Path) -> None:
+    link = tmp_path / "current.json"
+    link.symlink_to(tmp_path / "thresholds.json")
+    values = made_for(CARD.digest, Edema=0.2, Mass=0.7)
+    for _ in range(2):
+        write_thresholds(link, values)
+    assert link.is_symlink()
+    assert read_thresholds(tmp_path / "thresholds.json") == values

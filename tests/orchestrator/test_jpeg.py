@@ -53,6 +53,18 @@ def test_a_jpeg_of_nothing_but_segments_is_refused() -> None:
         decode(file[:2] + comments + file[2:], max_pixels=LIMIT)
 
 
+@pytest.mark.parametrize("stray", [b"\xff", b"\0", b"\xff\0"])
+def test_a_jpeg_of_nothing_but_stray_bytes_is_refused_before_they_are_passed_over(
+    stray: bytes,
+) -> None:
+    file, strays = progressive(), stray * 1_000_000
+    tables = file.index(b"\xff\xdb")
+    for many in (file[:tables] + strays + file[tables:], file[:tables] + strays):
+        assert has_too_many_segments(many)
+    assert not has_too_many_segments(file[:tables] + strays[:1000] + file[tables:])
+    assert not has_too_many_segments(file + strays)
+
+
 def test_scans_are_found_behind_whatever_a_decoder_passes_over() -> None:
     file = progressive()
     first = file.index(SCAN)

@@ -36,8 +36,8 @@ _FILE: Final = {
     "type": "string",
     "format": "binary",
     "contentMediaType": "application/octet-stream",
-    "description": "The image: PNG (8 or 16 bits; gray, RGB, palette, alpha), JPEG (gray, RGB, CMYK), TIFF, BMP or"
-    " WebP; one frame.",
+    "description": "The image: PNG (8 or 16 bits; gray, RGB, palette, alpha), JPEG (8 bits; gray, RGB, CMYK), TIFF, BMP"
+    " or WebP; one frame.",
 }
 _FILES: Final = {
     "type": "array",

@@ -20,6 +20,7 @@ MOST_NUMBERS: Final = 200_000
 _ORDERS: Final[dict[bytes, Literal["little", "big"]]] = {b"II": "little", b"MM": "big"}
 _BIG_TIFF: Final = b"\x2b"
 _KEPT_AS_BYTES: Final = (1, 2, 7)  # BYTE, ASCII and UNDEFINED
+# Bytes of a number, by its type (TIFF 6.0, section 2; 13 of its supplement 1, 16 of BigTIFF).
 _SIZES: Final = {
     1: 1,
     2: 1,
@@ -37,11 +38,8 @@ _SIZES: Final = {
     16: 8,
 }
 _DIRECTORIES: Final = (34665, 34853, 40965)  # of Exif, of GPS and of interoperability
-_TAKEN_ONE_BY_ONE: Final = (
-    273,
-    320,
-    324,
-)  # StripOffsets, ColorMap and TileOffsets, whatever their type
+# StripOffsets, ColorMap and TileOffsets, whatever their type
+_TAKEN_ONE_BY_ONE: Final = (273, 320, 324)
 
 
 def has_too_many_numbers(file: bytes) -> bool:
@@ -65,12 +63,13 @@ def has_too_many_numbers(file: bytes) -> bool:
         directory = file[begin : begin + count * entry.size]
         whole = len(directory) // entry.size * entry.size
         for tag, kind, numbers, value in entry.iter_unpack(directory[:whole]):
-            if numbers * _SIZES.get(kind, len(file)) > len(file):
+            size = _SIZES.get(kind)
+            if size is None or numbers * size > len(file):
                 continue  # which Pillow passes over
             if tag in _TAKEN_ONE_BY_ONE or kind not in _KEPT_AS_BYTES:
                 total += numbers
             if tag in _DIRECTORIES:
-                starts.append(int.from_bytes(value[: _SIZES[kind]], order))
+                starts.append(int.from_bytes(value[:size], order))
     return total > MOST_NUMBERS
 
 

@@ -190,6 +190,10 @@ def test_numbers_that_are_not_in_the_file_do_not_count() -> None:
     assert not has_too_many_numbers(with_tag(TILES, 4, 200_000, "<")[:1000])
 
 
+def test_a_directory_whose_place_is_of_no_known_type_is_passed_over() -> None:
+    assert not has_too_many_numbers(with_tag(EXIF, 99, 1, "<"))
+
+
 def test_numbers_of_exif_count() -> None:
     file = with_tag(EXIF, 4, 1, "<")
     directory = with_tag(33434, 5, 300_000, "<")[8:] + bytes(4 * 300_000)

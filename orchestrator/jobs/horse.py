@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, Final
 
 import redis
@@ -95,7 +95,8 @@ class TaskWorker(Worker):
         self._prepare = prepare
         self._farewell = farewell
         self._is_stopping = is_stopping
-        self._horse = self._orders = self._answers = -1
+        self._horse: int | None = None
+        self._orders = self._answers = -1
         self._jobs_left = 0
 
     def _install_signal_handlers(self) -> None:
@@ -173,7 +174,7 @@ class TaskWorker(Worker):
             self.make_ready()
             os.write(self._orders, order)
         self._jobs_left -= 1
-        self._horse_pid = self._horse
+        self._horse_pid = self._horse or 0
 
     def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
         """Wait until the horse answers, or has died.
@@ -181,16 +182,16 @@ class TaskWorker(Worker):
         Raises:
             HorseMonitorTimeoutException: Neither happened for a while.
         """
-        if self._answers < 0:
+        if self._horse is None:
             return None, None, None
         ready, _, _ = select.select([self._answers], [], [], self.job_monitoring_interval)
         if not ready:
             raise HorseMonitorTimeoutException
         if os.read(self._answers, 1):
             return self._horse, 0, None
-        _, status, usage = os.wait4(self._horse, 0)
+        ended, status, usage = os.wait4(self._horse, 0)
         self._close()
-        return self._horse, status, usage
+        return ended, status, usage
 
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
         """Count the crash; a job that costs too many horses is not tried again."""
@@ -228,15 +229,20 @@ class TaskWorker(Worker):
         super().teardown()
 
     def _fork(self) -> None:
-        orders, self._orders = os.pipe()
-        self._answers, answers = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(self._orders)
-            os.close(self._answers)
-            self._ride(orders, answers)
-        os.close(orders)
-        os.close(answers)
+        with ExitStack() as of_horse:
+            try:
+                orders, self._orders = os.pipe()
+                of_horse.callback(os.close, orders)
+                self._answers, answers = os.pipe()
+                of_horse.callback(os.close, answers)
+                pid = os.fork()
+            except OSError:  # no process, memory or descriptor is left
+                self._close()
+                raise
+            if pid == 0:
+                os.close(self._orders)
+                os.close(self._answers)
+                self._ride(orders, answers)
         with suppress(
             PermissionError, ProcessLookupError
         ):  # it does so itself; whoever comes first
@@ -296,15 +302,16 @@ class TaskWorker(Worker):
 
     def dismiss(self) -> None:
         """Let the horse end, which it does when its pipe does, and see it off."""
-        if self._answers < 0:
+        if self._horse is None:
             return
         os.close(self._orders)
         self._orders = -1
         deadline = time.monotonic() + _WORKER_TTL
-        while os.waitpid(self._horse, os.WNOHANG) == (0, 0):
-            if time.monotonic() > deadline:
-                os.kill(self._horse, signal.SIGKILL)
-            time.sleep(0.01)
+        with suppress(ChildProcessError):  # it was seen off elsewhere
+            while os.waitpid(self._horse, os.WNOHANG) == (0, 0):
+                if time.monotonic() > deadline:
+                    os.kill(self._horse, signal.SIGKILL)
+                time.sleep(0.01)
         self._close()
 
     def _close(self) -> None:
@@ -312,5 +319,6 @@ class TaskWorker(Worker):
             if descriptor >= 0:
                 os.close(descriptor)
         self._orders = self._answers = -1
+        self._horse = None
         self._jobs_left = 0
         self._horse_pid = 0

@@ -2,11 +2,13 @@
 
 import base64
 import binascii
+import errno
 import io
 import json
 import os
 import pickle
 import re
+import subprocess
 import time
 import zipfile
 import zlib
@@ -15,12 +17,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import redis
 
 from orchestrator.errors import NotAnImageError
 from orchestrator.jobs import keys
+from orchestrator.jobs.horse import TaskWorker
 from orchestrator.jobs.overview import look
+from orchestrator.jobs.rq_job import open_queue
 from orchestrator.jobs.run import furnish, run_task
 from orchestrator.jobs.submit import Submission
 from orchestrator.jobs.task import Task
@@ -158,6 +163,48 @@ def test_a_worker_keeps_one_horse_however_often_it_starts_again(
     finally:
         client.config_set("maxmemory", 0)
         assert worker.stop() == 0
+
+
+def test_a_worker_without_a_horse_harms_no_other_process_and_leaves_nothing_open(
+    client: "redis.Redis", settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can't fork, as no process or no memory is left. What it would kill is noted, and lives."""
+    killed: list[int] = []
+
+    def kill(pid: int, _: int) -> None:
+        killed.append(pid)
+        raise ProcessLookupError
+
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    queue, ledger = open_queue(client), create_ledger(settings, client)
+    worker = TaskWorker(queue, ledger, prepare=lambda: None)
+    monkeypatch.setattr("orchestrator.jobs.horse._WORKER_TTL", 0)
+    with subprocess.Popen(["sleep", "5"]), monkeypatch.context() as patched:
+        patched.setattr(os, "kill", kill)
+        patched.setattr(os, "fork", fork)
+        before = psutil.Process().num_fds()
+        for _ in range(2):
+            with pytest.raises(BlockingIOError):
+                worker.make_ready()
+        worker.dismiss()
+    assert killed == []
+    assert psutil.Process().num_fds() == before
+
+
+def test_a_horse_that_somebody_else_has_seen_off_is_done_with(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    worker = TaskWorker(open_queue(client), create_ledger(settings, client), prepare=lambda: None)
+    others = set(psutil.Process().children())
+    worker.make_ready()
+    (horse,) = set(psutil.Process().children()) - others
+    horse.kill()
+    os.waitpid(horse.pid, 0)
+    worker.dismiss()
+    worker.make_ready()
+    worker.dismiss()
 
 
 @pytest.mark.slow

@@ -4,20 +4,22 @@ The synchronous and the asynchronous path answer the same: both call :func:`host
 :func:`with_base` when the answer leaves.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from orchestrator.answers import HostedPicture, HostedReportAnswer
 from orchestrator.storage.base import Store
 from orchestrator.study import Analysis, Overlay
 
 
-def host(analysis: Analysis, store: Store) -> HostedReportAnswer:
-    """Put the overlays of an analysis in a store and return its report with their URLs.
+def host(
+    analysis: Analysis, store: Store, may_take_back: Callable[[], bool] = lambda: True
+) -> HostedReportAnswer:
+    """Put the overlays of an analysis in a store and return its report with their URLs; see `Store.put`.
 
     Raises:
         DependencyError: The store can't keep them.
     """
-    urls = store.put(analysis.report.analysis_id, analysis.overlays)
+    urls = store.put(analysis.report.analysis_id, analysis.overlays, may_take_back)
     return as_json(analysis, urls)
 
 

@@ -118,6 +118,11 @@ class Ledger:
         pairs = [text(value) for value in found]
         return _task(task_id, dict(zip(pairs[::2], pairs[1::2], strict=True)))
 
+    def is_at(self, task: Task) -> bool:
+        """Tell whether the try that a task was begun for is the one that is under way."""
+        found = self.find(task.task_id)
+        return found is not None and (found.status, found.attempts) == ("STARTED", task.attempts)
+
     def stage(self, task_id: str, name: str) -> None:
         """Say what is being done for a task."""
         self._stage(keys.RQ, [task_id, name])

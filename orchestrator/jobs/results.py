@@ -1,6 +1,7 @@
 """Pack what a task results in, keep it, and give it out."""
 
 import json
+from collections.abc import Callable
 
 from orchestrator.blobs.base import Blobs, result_name, upload_name
 from orchestrator.errors import TaskExpiredError
@@ -18,10 +19,12 @@ class Results:
         self._blobs = blobs
         self._ttl = ttl
 
-    def pack(self, task: Task, analysis: Analysis, store: Store) -> bytes:
+    def pack(
+        self, task: Task, analysis: Analysis, store: Store, may_take_back: Callable[[], bool]
+    ) -> bytes:
         """Return the bytes that a task results in, its overlays being kept in the store if it is asked for URLs."""
         if task.kind == "hosted":
-            return json.dumps(host(analysis, store)).encode()
+            return json.dumps(host(analysis, store, may_take_back)).encode()
         return as_zip(analysis)
 
     def put(self, task: Task, result: bytes) -> None:

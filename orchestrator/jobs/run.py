@@ -17,6 +17,7 @@ from orchestrator.errors import (
     DependencyError,
     JobTimeoutError,
     QueueFullError,
+    RedisUnavailableError,
     RequestError,
     ServiceError,
     UploadExpiredError,
@@ -156,7 +157,9 @@ def _announce(workshop: Workshop, task: Task, stages: Stages, stage: str) -> Non
 
 
 def _keep(workshop: Workshop, task: Task, analysis: Analysis) -> int:
-    result = workshop.results.pack(task, analysis, workshop.store)
+    result = workshop.results.pack(
+        task, analysis, workshop.store, partial(_is_ours, workshop, task)
+    )
     _need_room(workshop, len(result))
     workshop.results.put(task, result)
     return len(result)
@@ -170,6 +173,14 @@ def _need_room(workshop: Workshop, size: int = 0) -> None:
     """
     if workshop.ledger.held_bytes() + size > workshop.most_held:
         raise _FULL
+
+
+def _is_ours(workshop: Workshop, task: Task) -> bool:
+    """Tell whether a task is still worked on by this try alone; while Redis can't tell, it may not be."""
+    try:
+        return workshop.ledger.is_at(task)
+    except RedisUnavailableError:
+        return False
 
 
 def _discard(workshop: Workshop, task: Task) -> None:

@@ -1,7 +1,7 @@
 """Say what a store does, and how its objects are named."""
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from orchestrator.study import Overlay
@@ -14,8 +14,19 @@ class Store(Protocol):
     overlays: a job that is run twice leaves what one run leaves.
     """
 
-    def put(self, analysis_id: str, overlays: Sequence[Overlay]) -> tuple[str, ...]:
+    def put(
+        self,
+        analysis_id: str,
+        overlays: Sequence[Overlay],
+        may_take_back: Callable[[], bool] = lambda: True,
+    ) -> tuple[str, ...]:
         """Keep overlays and return their URLs, in order; those of this service begin with a slash.
+
+        Args:
+            analysis_id: Identifier of the analysis.
+            overlays: Its pictures.
+            may_take_back: Asked when some can't be kept, before those that are get deleted: tells whether
+                nobody else can have kept the same analysis meanwhile.
 
         Raises:
             StoreUnavailableError: They can't be kept now.

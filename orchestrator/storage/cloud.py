@@ -66,7 +66,12 @@ class CloudStore:
         # The pool of urllib3 keeps one connection and warns about each that it drops
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
-    def put(self, analysis_id: str, overlays: Sequence[Overlay]) -> tuple[str, ...]:
+    def put(
+        self,
+        analysis_id: str,
+        overlays: Sequence[Overlay],
+        may_take_back: Callable[[], bool] = lambda: True,
+    ) -> tuple[str, ...]:
         """Upload overlays side by side and return their URLs, in order."""
         if not overlays:
             return ()
@@ -74,7 +79,8 @@ class CloudStore:
         try:
             return self._upload_all(prefix, overlays)
         except BaseException:  # the end of a job's time comes as one that is nobody's here
-            self._clean_up(prefix)
+            if may_take_back():
+                self._clean_up(prefix)
             raise
 
     def delete(self, analysis_id: str) -> None:

@@ -4,7 +4,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -29,7 +29,12 @@ class DiskStore:
         self._folder = folder
         self._links = links
 
-    def put(self, analysis_id: str, overlays: Sequence[Overlay]) -> tuple[str, ...]:
+    def put(
+        self,
+        analysis_id: str,
+        overlays: Sequence[Overlay],
+        may_take_back: Callable[[], bool] = lambda: True,  # noqa: ARG002 - files are swept in time
+    ) -> tuple[str, ...]:
         """Write overlays and return links to them, in order."""
         name = object_name(self._links.secret, analysis_id)
         with _translated("written"):

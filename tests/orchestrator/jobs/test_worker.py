@@ -13,6 +13,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from orchestrator.jobs import keys
 from orchestrator.jobs.horse import TaskWorker
 from orchestrator.jobs.overview import look
 from orchestrator.jobs.rq_job import open_queue
-from orchestrator.jobs.run import furnish, run_task
+from orchestrator.jobs.run import JobFailedError, furnish, run_task
 from orchestrator.jobs.submit import Submission
 from orchestrator.jobs.task import Task
 from orchestrator.jobs.wiring import (
@@ -38,6 +39,7 @@ from orchestrator.jobs.wiring import (
 from orchestrator.settings import Settings
 from orchestrator.storage.create import create_store
 from orchestrator.study import Options
+from tests.support.cloudinary_server import API_KEY, API_SECRET, CLOUD, cloudinary_server
 from tests.support.fake_worker import FakeModel
 from tests.support.images import gradient, png
 from tests.support.model_server import free_port
@@ -93,6 +95,40 @@ def test_a_task_that_is_forgotten_while_it_is_worked_on_leaves_nothing(
     run_task(task_id)
     assert client.keys("cxr:blob:*") == []
     assert not [path for path in Path(settings.data_dir).rglob("*.jpg") if path.is_file()]
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_try_that_fails_takes_its_pictures_back_unless_the_task_is_another_worker_s(
+    client: "redis.Redis", settings: Settings, is_lost: bool
+) -> None:
+    """The lease of the first lapses; the second succeeds, and then an upload of the first fails."""
+    with cloudinary_server() as cloud:
+        hosted = replace(
+            settings,
+            cloudinary_cloud_name=CLOUD,
+            cloudinary_api_key=API_KEY,
+            cloudinary_api_secret=API_SECRET,
+            cloudinary_upload_prefix=cloud.url,
+        )
+        desk = create_desk(hosted, client, create_store(hosted))
+        options = Options(heatmaps=("Mass", "Edema"))
+        task_id = desk.submitter.submit(Submission([IMAGE], options, kind="hosted")).identifier
+        workshop = create_workshop(hosted, client)
+
+        class SlowModel(FakeModel):
+            def predict(self, *arguments: Any) -> Any:
+                if is_lost:
+                    client.hset(keys.task_key(task_id), "status", "RETRY")
+                    furnish(replace(workshop, model=FakeModel()))
+                    run_task(task_id)
+                cloud.broken_ids = ("-1",)
+                return super().predict(*arguments)
+
+        furnish(replace(workshop, model=SlowModel()))
+        with suppress(JobFailedError):
+            run_task(task_id)
+        task = find(hosted, client, task_id)
+        assert (task.status, len(cloud.assets)) == (("SUCCESS", 2) if is_lost else ("FAILURE", 0))
 
 
 def test_a_task_that_is_forgotten_once_it_is_taken_costs_no_work_horse(

@@ -212,6 +212,14 @@ def test_one_failed_upload_takes_the_others_back(cloud: CloudinaryServer) -> Non
     assert cloud.assets == {}
 
 
+def test_pictures_that_may_be_of_somebody_else_are_not_taken_back(cloud: CloudinaryServer) -> None:
+    (url,) = CloudStore(account(cloud)).put(ANALYSIS, [overlay()])
+    cloud.broken_ids = ("-1",)
+    with pytest.raises(StoreRejectedError):
+        impatient(account(cloud)).put(ANALYSIS, [overlay(), overlay()], lambda: False)
+    assert delivered(cloud, url).status_code == 200
+
+
 def test_what_ends_the_job_meanwhile_takes_the_pictures_back(cloud: CloudinaryServer) -> None:
     class JobEndsError(Exception):
         pass

@@ -181,6 +181,7 @@ if not status or status == 'SUCCESS' then return {} end
 if status == 'FAILURE' then
   if redis.call('ZSCORE', FAILED, ARGV[1]) then return {} end
   redis.call('HDEL', key, 'crashes', 'callback_tries', 'result_until', 'finished')
+  redis.call('HSET', key, 'put_back', time()) -- it has its time anew
   redis.call('ZREM', OUTBOX, ARGV[1])
 end
 redis.call('HSET', key, 'status', 'STARTED', 'stage', 'decoding', 'started', time(), 'reason', '')
@@ -275,13 +276,22 @@ local function requeue(id)
   longer(QUEUE, ttl)
 end
 local function give_up(id, reason)
+  local job = 'rq:job:' .. id
   withdraw(id)
-  finish(id, 'FAILURE', reason, 0, result_ttl, memory)
-  if redis.call('EXISTS', 'rq:job:' .. id) == 1 then
-    redis.call('HSET', 'rq:job:' .. id, 'status', 'failed', 'meta',
-      cjson.encode({reason = cjson.decode(reason).detail}))
-    redis.call('EXPIRE', 'rq:job:' .. id, result_ttl)
-  end
+  if redis.call('HGET', 'cxr:task:' .. id, 'status') == 'SUCCESS' then return end -- it was a copy
+  local ended = finish(id, 'FAILURE', reason, 0, result_ttl, memory) == 1
+  if not ended then bury(id, result_ttl) end
+  if redis.call('EXISTS', job) == 0 then return end
+  redis.call('HSET', job, 'status', 'failed')
+  if ended then redis.call('HSET', job, 'meta', cjson.encode({reason = cjson.decode(reason).detail})) end
+  redis.call('EXPIRE', job, result_ttl)
+end
+-- Tells whether a task has waited too long. One that has failed was put back: it waits while its upload is kept.
+local function is_late(id)
+  local found = redis.call('HMGET', 'cxr:task:' .. id, 'status', 'result_until', 'put_back', 'created')
+  if found[1] == 'FAILURE' then return tonumber(found[2] or 0) < now end
+  local since = found[3] or found[4]
+  return since and tonumber(since) + tonumber(ARGV[9]) < now
 end
 local function too_late(id)
   local last = redis.call('HGET', 'cxr:task:' .. id, 'reason')
@@ -299,8 +309,7 @@ for _ = 1, 100 do
   local first = redis.call('LINDEX', QUEUE, 0)
   local old = nil
   for _, each in ipairs({first, id}) do
-    local created = each and redis.call('HGET', 'cxr:task:' .. each, 'created')
-    if created and tonumber(created) + tonumber(ARGV[9]) < now then old = each end
+    if each and is_late(each) then old = each end
   end
   if not old then break end
   give_up(old, too_late(old))

@@ -191,6 +191,86 @@ def test_a_failed_task_that_is_put_back_is_done_once(
     assert records.begin(task_id) is None
 
 
+def expired(client: "redis.Redis", settings: Settings, count: int) -> list[str]:
+    """Return tasks that have failed, as no worker came to them within a second."""
+    submitter = create_submitter(settings, client)
+    found = [submitter.submit(ONE).identifier for _ in range(count)]
+    time.sleep(1.1)
+    create_ledger(settings, client).care()
+    assert client.zcard(keys.RQ_FAILED) == count
+    return found
+
+
+def test_failed_tasks_that_are_put_back_wait_however_old_they_are(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    short = replace(settings, queue_ttl=1)
+    records = create_ledger(short, client)
+    task_ids = expired(client, short, 3)
+    for task_id in task_ids:
+        put_back(client, task_id)
+    for _ in range(2):
+        records.care()
+    assert client.lrange(keys.RQ_QUEUE, 0, -1) == [each.encode() for each in task_ids]
+    for task_id in task_ids:
+        records.begin(task_id)
+        assert records.succeed(task_id, 10)
+
+
+def test_a_failed_task_that_is_put_back_has_its_time_anew(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    short = replace(settings, queue_ttl=1)
+    records = create_ledger(short, client)
+    (task_id,) = expired(client, short, 1)
+    put_back(client, task_id)
+    records.begin(task_id)
+    records.retry(task_id, ModelUnavailableError("away"))
+    records.care()
+    task = records.find(task_id)
+    assert task is not None
+    assert task.status == "RETRY"
+    time.sleep(1.1)
+    records.care()
+    task = records.find(task_id)
+    assert task is not None
+    assert task.reason is not None
+    assert (task.status, task.reason.code) == ("FAILURE", "job_expired")
+    assert task.reason.detail.endswith("The last one: away")
+
+
+def test_a_failed_task_that_is_put_back_in_vain_is_among_the_failed_again(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    """No worker comes to it while its upload is kept."""
+    short = replace(settings, queue_ttl=1, result_ttl=1)
+    records = create_ledger(short, client)
+    (task_id,) = expired(client, short, 1)
+    before = records.find(task_id)
+    put_back(client, task_id)
+    time.sleep(1.1)
+    records.care()
+    assert client.llen(keys.RQ_QUEUE) == 0
+    assert FailedJobRegistry(queue=open_queue(client)).get_job_ids() == [task_id]
+    assert client.hget(keys.job_key(task_id), "status") == b"failed"
+    assert records.find(task_id) == before
+
+
+def test_an_old_copy_of_a_task_that_succeeded_does_not_make_it_a_failed_job(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    short = replace(settings, queue_ttl=1)
+    records = create_ledger(short, client)
+    task_id = create_submitter(short, client).submit(ONE).identifier
+    records.begin(task_id)
+    records.succeed(task_id, 10)
+    time.sleep(1.1)
+    records.care()
+    assert client.llen(keys.RQ_QUEUE) == 0
+    assert client.zcard(keys.RQ_FAILED) == 0
+    assert client.hget(keys.job_key(task_id), "status") != b"failed"
+
+
 def test_no_other_copy_of_a_failed_task_brings_it_back(
     client: "redis.Redis", settings: Settings
 ) -> None:

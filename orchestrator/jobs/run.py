@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -33,6 +33,10 @@ from orchestrator.study import Analysis, Report
 from orchestrator.telemetry.telemetry import NO_TELEMETRY, Stages, Telemetry
 
 _log = logging.getLogger(__name__)
+
+# A worker that is to end is given half a minute more than a job may take.
+_PATIENCE_SECONDS: Final = 20.0
+_PAUSE_SECONDS: Final = 1.0
 
 _DEFECT: Final = ServiceError(
     "the service failed at this image because of a defect; the operator finds it in the log"
@@ -91,7 +95,8 @@ def run_task(task_id: str) -> str:
         workshop.telemetry.task_began(task.started - task.created)
     try:
         size, report = _work(workshop, task)
-        if workshop.ledger.succeed(task_id, size, workshop.statistics.arguments(report)):
+        count = workshop.statistics.arguments(report)
+        if _insist(partial(workshop.ledger.succeed, task_id, size, count)):
             workshop.telemetry.analysed(report)
             workshop.telemetry.task_succeeded(time.time() - task.created)
         elif workshop.ledger.find(task_id) is None:  # forgotten while it was worked on
@@ -197,7 +202,7 @@ def _late(workshop: Workshop) -> JobTimeoutError:
 
 def _ended(workshop: Workshop, task: Task, error: ServiceError) -> JobFailedError:
     """Fail the task for good."""
-    workshop.ledger.fail(task.task_id, error)
+    _insist(partial(workshop.ledger.fail, task.task_id, error))
     _no_retry()
     return JobFailedError(f"{error.code}: {error.detail}")
 
@@ -207,9 +212,25 @@ def _postponed(workshop: Workshop, task: Task, error: DependencyError) -> JobFai
     job = get_current_job()
     if job is None or not job.should_retry:
         return _ended(workshop, task, error)
-    if not workshop.ledger.retry(task.task_id, error):
+    if not _insist(partial(workshop.ledger.retry, task.task_id, error)):
         _no_retry()
     return JobFailedError(f"{error.code}: {error.detail}")
+
+
+def _insist(end: Callable[[], bool]) -> bool:
+    """Say how a try ended, over and over while Redis is away: a work-horse that can't say it would count as dead.
+
+    Raises:
+        RedisUnavailableError: Redis has been away for long.
+    """
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return end()
+        except RedisUnavailableError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _no_retry() -> None:

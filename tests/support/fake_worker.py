@@ -1,6 +1,7 @@
 """Work on tasks until the queue is empty, with a model that needs no server."""
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,11 +40,13 @@ CARD = ModelCard(
 
 
 class FakeModel:
-    """Say the same of every image; be away or wrong if the environment says so."""
+    """Say the same of every image; be away or wrong, or fill Redis for a while, if the environment says so."""
 
     def predict(
         self, preprocess: Callable[[Any], NDArray[np.uint8]], /
     ) -> tuple[Servable, RawPrediction]:
+        if "FAKE_FULL_SECONDS" in os.environ:
+            fill_redis(float(os.environ["FAKE_FULL_SECONDS"]))
         if os.environ.get("FAKE_MODEL") == "away":
             raise ModelUnavailableError("the fake model is away")
         if os.environ.get("FAKE_MODEL") == "wrong":
@@ -53,6 +56,13 @@ class FakeModel:
         probabilities = np.array([0.73, 0.27, 0.5], np.float32)
         maps = np.ones((3, 2, 2), np.float32)
         return Servable(1, CARD, CARD.thresholds), RawPrediction(1, logits, probabilities, maps)
+
+
+def fill_redis(seconds: float) -> None:
+    """Leave Redis no memory, so that it takes no writes, for some seconds from now on."""
+    client = connect(os.environ["REDIS_URL"])
+    client.config_set("maxmemory", 1)
+    threading.Timer(seconds, client.config_set, ("maxmemory", 0)).start()
 
 
 class HastyWorker(TaskWorker):

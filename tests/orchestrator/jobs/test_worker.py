@@ -417,6 +417,37 @@ def test_a_result_that_finds_no_room_is_tried_again(
     assert find(settings, client, task_id).status == "SUCCESS"
 
 
+@pytest.mark.parametrize(
+    ("blobs", "model", "status", "code"),
+    [
+        ("disk", "fine", "SUCCESS", None),
+        ("redis", "fine", "RETRY", "redis_unavailable"),
+        ("disk", "away", "RETRY", "model_unavailable"),
+        ("disk", "wrong", "FAILURE", "model_contract"),
+    ],
+)
+def test_a_try_that_ends_while_redis_takes_no_writes_is_none_that_crashed(
+    client: "redis.Redis",
+    settings: Settings,
+    work: Callable[..., str],
+    blobs: str,
+    model: str,
+    status: str,
+    code: str | None,
+) -> None:
+    task_id = submit(replace(settings, blobs=blobs), client)
+    try:
+        log = work(BLOBS=blobs, FAKE_MODEL=model, FAKE_FULL_SECONDS="3")
+    finally:
+        client.config_set("maxmemory", 0)
+    task = find(settings, client, task_id)
+    assert (task.status, task.attempts) == (status, 1)
+    assert (task.reason.code if task.reason else None) == code
+    assert client.hget(keys.task_key(task_id), "crashes") is None
+    assert (client.zscore(keys.RQ_SCHEDULED, task_id) is not None) == (status == "RETRY")
+    assert "terminated unexpectedly" not in log
+
+
 def test_what_waiting_does_not_mend_fails_at_once(
     client: "redis.Redis", settings: Settings, work: Callable[..., str]
 ) -> None:

@@ -25,7 +25,7 @@ from orchestrator.errors import (
 from orchestrator.jobs.announcer import Announcer
 from orchestrator.jobs.ledger import Ledger
 from orchestrator.jobs.results import Results
-from orchestrator.jobs.task import Task, load_options
+from orchestrator.jobs.task import Reason, Task, load_options
 from orchestrator.pipeline import Model, analyse
 from orchestrator.stats.statistics import Statistics
 from orchestrator.storage.base import Store
@@ -38,6 +38,7 @@ _log = logging.getLogger(__name__)
 _PATIENCE_SECONDS: Final = 20.0
 _PAUSE_SECONDS: Final = 1.0
 
+_NOTHING: Final = "nothing to do"
 _DEFECT: Final = ServiceError(
     "the service failed at this image because of a defect; the operator finds it in the log"
 )
@@ -90,30 +91,23 @@ def run_task(task_id: str) -> str:
     (workshop,) = _workshops
     task = workshop.ledger.begin(task_id)
     if task is None:
-        return "nothing to do"
+        return _NOTHING
     if task.attempts == 1 and task.started is not None:
         workshop.telemetry.task_began(task.started - task.created)
     try:
         size, report = _work(workshop, task)
         count = workshop.statistics.arguments(report)
-        if _insist(partial(workshop.ledger.succeed, task_id, size, count)):
-            workshop.telemetry.analysed(report)
-            workshop.telemetry.task_succeeded(time.time() - task.created)
-        elif workshop.ledger.find(task_id) is None:  # forgotten while it was worked on
-            _discard(workshop, task)
+        has_ended = _insist(partial(workshop.ledger.succeed, task_id, size, count))
     except RequestError as err:
-        raise _ended(workshop, task, err) from None
+        return _ended(workshop, task, err)
     except DependencyError as err:
-        raise (_postponed if err.passes else _ended)(workshop, task, err) from None
+        return (_postponed if err.passes else _ended)(workshop, task, err)
     except JobTimeoutException:
-        raise _postponed(workshop, task, _late(workshop)) from None
+        return _postponed(workshop, task, _late(workshop))
     except Exception:  # noqa: BLE001 - a defect must end the task, and not leave its caller waiting
         _log.exception("job failed", extra={"task_id": task_id})
-        raise _ended(workshop, task, _DEFECT) from None
-    if not isinstance(workshop.blobs, RedisBlobs):  # in Redis it went in the moment of success
-        with suppress(DependencyError):
-            workshop.blobs.delete(upload_name(task_id))
-    return "SUCCESS"
+        return _ended(workshop, task, _DEFECT)
+    return _succeeded(workshop, task, report) if has_ended else _overtaken(workshop, task)
 
 
 def _work(workshop: Workshop, task: Task) -> tuple[int, Report]:
@@ -200,21 +194,47 @@ def _late(workshop: Workshop) -> JobTimeoutError:
     return JobTimeoutError(f"the image took longer than {workshop.job_timeout} seconds")
 
 
-def _ended(workshop: Workshop, task: Task, error: ServiceError) -> JobFailedError:
-    """Fail the task for good."""
-    _insist(partial(workshop.ledger.fail, task.task_id, error))
+def _succeeded(workshop: Workshop, task: Task, report: Report) -> str:
+    """Do what is left to do for a task that has just succeeded."""
+    workshop.telemetry.analysed(report)
+    workshop.telemetry.task_succeeded(time.time() - task.created)
+    if not isinstance(workshop.blobs, RedisBlobs):  # in Redis it went in the moment of success
+        with suppress(DependencyError):
+            workshop.blobs.delete(upload_name(task.task_id))
+    return "SUCCESS"
+
+
+def _ended(workshop: Workshop, task: Task, error: ServiceError) -> str:
+    """Fail the task for good, which RQ is told by an error; see `_overtaken` for one that had ended."""
+    if not _insist(partial(workshop.ledger.fail, task.task_id, error)):
+        return _overtaken(workshop, task)
     _no_retry()
-    return JobFailedError(f"{error.code}: {error.detail}")
+    raise _failed(error) from None
 
 
-def _postponed(workshop: Workshop, task: Task, error: DependencyError) -> JobFailedError:
+def _postponed(workshop: Workshop, task: Task, error: DependencyError) -> str:
     """Leave the task to RQ's next try, if there is one left."""
     job = get_current_job()
     if job is None or not job.should_retry:
         return _ended(workshop, task, error)
     if not _insist(partial(workshop.ledger.retry, task.task_id, error)):
+        return _overtaken(workshop, task)
+    raise _failed(error) from None
+
+
+def _overtaken(workshop: Workshop, task: Task) -> str:
+    """See to a try whose task had ended meanwhile, or was forgotten; to RQ the job is what the task is."""
+    found = workshop.ledger.find(task.task_id)
+    if found is None:
+        _discard(workshop, task)
+    elif found.status == "FAILURE" and found.reason is not None:
         _no_retry()
-    return JobFailedError(f"{error.code}: {error.detail}")
+        raise _failed(found.reason) from None
+    return _NOTHING
+
+
+def _failed(reason: ServiceError | Reason) -> JobFailedError:
+    return JobFailedError(f"{reason.code}: {reason.detail}")
 
 
 def _insist(end: Callable[[], bool]) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rq import get_current_job
 from rq.executions import Execution
 from rq.job import Job
 
-from orchestrator.errors import ModelContractError, ModelUnavailableError
+from orchestrator.errors import ModelContractError, ModelUnavailableError, StoreRejectedError
 from orchestrator.jobs import keys
 from orchestrator.jobs.horse import TaskWorker
 from orchestrator.jobs.rq_job import open_queue
@@ -40,13 +41,18 @@ CARD = ModelCard(
 
 
 class FakeModel:
-    """Say the same of every image; be away or wrong, or fill Redis for a while, if the environment says so."""
+    """Say the same of every image; be away or wrong, if the environment says so.
+
+    It may say, too, that Redis is filled for a while, or that the task ends by another worker's doing.
+    """
 
     def predict(
         self, preprocess: Callable[[Any], NDArray[np.uint8]], /
     ) -> tuple[Servable, RawPrediction]:
         if "FAKE_FULL_SECONDS" in os.environ:
             fill_redis(float(os.environ["FAKE_FULL_SECONDS"]))
+        if "FAKE_END" in os.environ:
+            end_task(os.environ["FAKE_END"])
         if os.environ.get("FAKE_MODEL") == "away":
             raise ModelUnavailableError("the fake model is away")
         if os.environ.get("FAKE_MODEL") == "wrong":
@@ -63,6 +69,19 @@ def fill_redis(seconds: float) -> None:
     client = connect(os.environ["REDIS_URL"])
     client.config_set("maxmemory", 1)
     threading.Timer(seconds, client.config_set, ("maxmemory", 0)).start()
+
+
+def end_task(status: str) -> None:
+    """End the task that is worked on, as the worker does that had it before."""
+    settings = Settings.from_environment()
+    ledger = create_ledger(settings, connect(settings.redis_url))
+    job = get_current_job()
+    assert job is not None
+    assert (
+        ledger.succeed(job.id, 1)
+        if status == "SUCCESS"
+        else ledger.fail(job.id, StoreRejectedError("no account"))
+    )
 
 
 class HastyWorker(TaskWorker):

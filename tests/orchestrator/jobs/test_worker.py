@@ -22,7 +22,12 @@ import psutil
 import pytest
 import redis
 
-from orchestrator.errors import NotAnImageError
+from orchestrator.errors import (
+    ModelContractError,
+    ModelUnavailableError,
+    NotAnImageError,
+    ServiceError,
+)
 from orchestrator.jobs import keys
 from orchestrator.jobs.horse import TaskWorker
 from orchestrator.jobs.overview import look
@@ -43,6 +48,7 @@ from tests.support.cloudinary_server import API_KEY, API_SECRET, CLOUD, cloudina
 from tests.support.fake_worker import FakeModel
 from tests.support.images import gradient, png
 from tests.support.model_server import free_port
+from tests.support.overlays import overlay
 from tests.support.workers import CXR, Service
 
 IMAGE = png(gradient(64, 64))
@@ -76,25 +82,32 @@ def test_a_task_ends_in_its_result(
     assert int(client.hget(keys.SIZES, "total") or 0) == len(content)
 
 
+@pytest.mark.parametrize("error", [None, ModelUnavailableError, ModelContractError])
 def test_a_task_that_is_forgotten_while_it_is_worked_on_leaves_nothing(
-    client: "redis.Redis", settings: Settings
+    client: "redis.Redis", settings: Settings, error: type[ServiceError] | None
 ) -> None:
     """It is taken for an orphan, put back, cancelled; and then the worker that had it goes on after all."""
     submission = Submission([IMAGE], Options(), kind="hosted")
     task_id = create_submitter(settings, client).submit(submission).identifier
     ledger = create_ledger(settings, client)
     workshop = create_workshop(settings, client)
+    analysis_id = find(settings, client, task_id).analysis_id
 
     class SlowModel(FakeModel):
         def predict(self, *arguments: Any) -> Any:
             client.hset(keys.task_key(task_id), "status", "RETRY")
             ledger.forget(task_id)
+            if error is not None:
+                workshop.store.put(
+                    analysis_id, [overlay()]
+                )  # by the worker that it was put back for
+                raise error("away")
             return super().predict(*arguments)
 
     furnish(replace(workshop, model=SlowModel()))
-    run_task(task_id)
+    assert run_task(task_id) == "nothing to do"
     assert client.keys("cxr:blob:*") == []
-    assert not [path for path in Path(settings.data_dir).rglob("*.jpg") if path.is_file()]
+    assert not [path for path in Path(settings.data_dir).rglob("*-0.*") if path.is_file()]
 
 
 @pytest.mark.parametrize("is_lost", [True, False])
@@ -481,6 +494,20 @@ def test_when_no_try_is_left_the_task_fails_with_the_reason(
     assert (task.status, task.attempts) == ("FAILURE", 2)
     assert task.reason is not None
     assert task.reason.code == "model_unavailable"
+
+
+@pytest.mark.parametrize("model", ["fine", "away", "wrong"])
+@pytest.mark.parametrize("status", ["SUCCESS", "FAILURE"])
+def test_the_job_of_a_task_that_another_worker_has_ended_is_what_the_task_is(
+    client: "redis.Redis", settings: Settings, work: Callable[..., str], model: str, status: str
+) -> None:
+    task_id = submit(settings, client)
+    work(FAKE_MODEL=model, FAKE_END=status)
+    assert find(settings, client, task_id).status == status
+    is_failed = status == "FAILURE"
+    assert client.hget(keys.job_key(task_id), "status") == (b"failed" if is_failed else b"finished")
+    assert look(client).failed == client.zcard(keys.RQ_FAILED) == int(is_failed)
+    assert client.zcard(keys.RQ_SCHEDULED) == 0
 
 
 def hostile(marker: str) -> dict[str, dict[str, bytes]]:

@@ -1,5 +1,8 @@
 """Own redis-py: open clients, and turn what it raises into this service's errors."""
 
+import logging
+import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
@@ -13,12 +16,18 @@ from redis.retry import Retry
 
 from orchestrator.errors import RedisUnavailableError
 
+_log = logging.getLogger(__name__)
+
 _CONNECT_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 0.5
 _RETRY_AFTER: Final = 5
 _LARGE_BYTES: Final = 65_536
+_LOG_SECONDS: Final = 60.0
+_CODE: Final = re.compile(r"[A-Z]+(?= )")
+
+_logged: dict[tuple[str, str], float] = {}  # cause → when it was logged last
 
 
 def connect(url: str) -> "redis.Redis":
@@ -87,22 +96,41 @@ def _encoded(word: Any) -> bytes:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise RedisUnavailableError in place of whatever redis-py raises."""
+    """Raise RedisUnavailableError in place of whatever redis-py raises, and log what that was."""
     try:
         yield
+    except redis.AuthenticationError as err:  # of redis-py's connection errors one
+        _log_cause(err)
+        raise RedisUnavailableError(
+            "Redis refuses the service's password; the operator must set the right one",
+            retry_after=_RETRY_AFTER,
+        ) from err
     except (redis.ConnectionError, redis.TimeoutError) as err:
+        _log_cause(err)
         raise RedisUnavailableError(
             "Redis can't be reached or is starting; try again shortly", retry_after=_RETRY_AFTER
         ) from err
     except redis.OutOfMemoryError as err:
+        _log_cause(err)
         raise RedisUnavailableError(
             "Redis has no memory left; try again later", retry_after=_RETRY_AFTER
         ) from err
     except redis.RedisError as err:
+        _log_cause(err)
         raise RedisUnavailableError(
             "Redis answered with an error; the operator finds it in the log",
             retry_after=_RETRY_AFTER,
         ) from err
+
+
+def _log_cause(error: redis.RedisError) -> None:
+    """Log an error's class and Redis' code, such as MISCONF: the rest may quote what was sent. Not at each request."""
+    code = error.status_code or (_CODE.match(str(error)) or [""])[0]
+    cause = (type(error).__name__, code)
+    now = time.monotonic()
+    if now - _logged.get(cause, -_LOG_SECONDS) >= _LOG_SECONDS:
+        _logged[cause] = now
+        _log.warning("Redis failed", extra={"error": cause[0], "redis_code": code})
 
 
 class Script:

@@ -118,13 +118,18 @@ ACCEPT: Final = (
     + """
 local most, most_bytes, count, bytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local ttl, in_redis = tonumber(ARGV[5]), ARGV[6] == '1'
+-- Tells whether a task is not forgotten, or one of a batch's.
+local function is_left(id)
+  if redis.call('EXISTS', 'cxr:task:' .. id) == 1 then return true end
+  for _, task in ipairs(redis.call('LRANGE', 'cxr:batch:' .. id, 0, -1)) do
+    if redis.call('EXISTS', 'cxr:task:' .. task) == 1 then return true end
+  end
+  return false
+end
 if redis.call('EXISTS', KEYS[5]) == 1 then return {'repeated'} end -- the answer to the first try was lost
 if KEYS[6] then
   local known = redis.call('GET', KEYS[6])
-  local id = known and string.sub(known, 1, 36)
-  if known and redis.call('EXISTS', 'cxr:task:' .. id, 'cxr:batch:' .. id) > 0 then
-    return {'known', known}
-  end
+  if known and is_left(string.sub(known, 1, 36)) then return {'known', known} end
 end
 local waiting = redis.call('LLEN', QUEUE) + redis.call('ZCARD', SCHEDULED)
 if waiting + count > most then return {'jobs', waiting} end

@@ -186,6 +186,22 @@ def test_a_repeated_submission_is_the_same_task(client: "redis.Redis", settings:
     assert b"a key" not in b" ".join(client.scan_iter())
 
 
+def test_a_batch_is_known_as_long_as_one_of_its_tasks(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    desk = create_desk(settings, client, create_store(settings))
+    two = Submission([b"1", b"2"], Options(), is_batch=True)
+    first = desk.submit_batch(two, "key")
+    task_ids = [task["task_id"] for task in first["tasks"]]
+    desk.forget(task_ids[0])
+    assert desk.submit_batch(two, "key")["counts"] == {"FORGOTTEN": 1, "PENDING": 1}
+    desk.forget(task_ids[1])
+    again = desk.submit_batch(two, "key")
+    assert again["counts"] == {"PENDING": 2}
+    assert again["batch_id"] != first["batch_id"]
+    assert desk.submit_batch(two, "key") == again
+
+
 def test_callers_have_their_idempotency_keys_to_themselves(
     client: "redis.Redis", settings: Settings
 ) -> None:

@@ -85,16 +85,18 @@ class Desk:
             TaskRunningError: It is being worked on.
         """
         task = self.task(task_id)
-        # Those of a failed one, too: all but its last step may be done
-        has_pictures = task.kind == "hosted" and bool(task.attempts)
-        if has_pictures and task.status in DONE:  # first: after the record nobody knows of them
+        is_hosted = task.kind == "hosted"
+        # First, as after the record nobody knows of them. Those of a failed one, too: all but its last step may be done
+        if is_hosted and task.attempts and task.status != "STARTED":
             self.store.delete(task.analysis_id)
-        if self.ledger.forget(task_id) == "STARTED":
+        status = self.ledger.forget(task_id)
+        if status == "STARTED":
             raise TaskRunningError(
                 "expected a task that waits or is done, got one that is being worked on; try again"
                 " when it is done",
                 retry_after=1,
             )
-        if has_pictures and task.status not in DONE:  # last: a worker may have the task, and draw
+        # Again, if a worker may have drawn since
+        if is_hosted and (status != task.status or status == "RETRY"):
             self.store.delete(task.analysis_id)
         self.results.delete(task)

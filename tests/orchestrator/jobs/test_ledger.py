@@ -12,6 +12,7 @@ from orchestrator.errors import (
     NotAnImageError,
     RedisUnavailableError,
     StoreRejectedError,
+    StoreUnavailableError,
     TaskRunningError,
 )
 from orchestrator.jobs import keys, ledger
@@ -21,6 +22,7 @@ from orchestrator.jobs.submit import Submission
 from orchestrator.jobs.wiring import create_desk, create_ledger, create_submitter
 from orchestrator.settings import Settings
 from orchestrator.storage.create import create_store
+from orchestrator.storage.disk import DiskStore
 from orchestrator.study import Options, Overlay
 
 ONE = Submission([b"image"], Options())
@@ -399,6 +401,52 @@ def test_forgetting_a_failed_task_takes_the_pictures_of_its_tries_along(
     assert list(Path(settings.data_dir).rglob("*.png"))
 
     desk.forget(task_id)
+
+    assert not list(Path(settings.data_dir).rglob("*.png"))
+
+
+@pytest.mark.parametrize("status", ["RETRY", "FAILURE", "SUCCESS"])
+def test_a_task_whose_pictures_cannot_be_deleted_now_is_forgotten_later(
+    client: "redis.Redis", settings: Settings, status: str
+) -> None:
+    desk, task_id = drawing(client, settings)
+    if status == "RETRY":
+        desk.ledger.retry(task_id, ModelUnavailableError("away"))
+    elif status == "FAILURE":
+        desk.ledger.fail(task_id, RedisUnavailableError("its result could not be kept"))
+    else:
+        desk.ledger.succeed(task_id, 10)
+    away = StoreUnavailableError("the store is away; try again later")
+    with patch.object(DiskStore, "delete", side_effect=away), pytest.raises(StoreUnavailableError):
+        desk.forget(task_id)
+
+    desk.forget(task_id)
+
+    assert not list(Path(settings.data_dir).rglob("*.png"))
+    assert desk.ledger.find(task_id) is None
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+def test_forgetting_a_task_that_is_done_meanwhile_takes_its_pictures_along(
+    client: "redis.Redis", settings: Settings, attempts: int
+) -> None:
+    store = create_store(settings)
+    desk = create_desk(settings, client, store)
+    task_id = desk.submitter.submit(replace(ONE, kind="hosted")).identifier
+    for _ in range(attempts):
+        desk.ledger.begin(task_id)
+        desk.ledger.retry(task_id, ModelUnavailableError("away"))
+    forget = desk.ledger.forget
+
+    def done_first(task_id: str) -> str:
+        task = desk.ledger.begin(task_id)
+        assert task is not None
+        store.put(task.analysis_id, [PICTURE])
+        desk.ledger.succeed(task_id, 10)
+        return forget(task_id)
+
+    with patch.object(desk.ledger, "forget", done_first):
+        desk.forget(task_id)
 
     assert not list(Path(settings.data_dir).rglob("*.png"))
 

@@ -77,17 +77,22 @@ def _work(settings: Settings, relay: Relay) -> None:
 def _one(settings: Settings, relay: Relay, stopping: threading.Event) -> bool:
     """Run one worker to its end; return whether it was asked to end."""
     current: TaskWorker | None = None
-    try:
-        ledger = create_ledger(settings, connect(settings.redis_url))
-        queue = open_queue(connect(settings.redis_url))
-        horse = _Horse(settings, relay)
-        current = TaskWorker(queue, ledger, horse.prepare, horse.farewell, stopping.is_set)
-        current.make_ready()
-        current.work(logging_level="WARNING")
-    except Exception as err:  # noqa: BLE001 - this loop is the outermost of its process
-        _log.warning("worker starts again", extra={"error": type(err).__name__})
-        if current is not None:
-            current.dismiss()  # RQ does not end what it could not begin, as where Redis has no memory left
+    with connect(settings.redis_url) as own, connect(settings.redis_url) as of_queue:
+        try:
+            horse = _Horse(settings, relay)
+            current = TaskWorker(
+                open_queue(of_queue),
+                create_ledger(settings, own),
+                horse.prepare,
+                horse.farewell,
+                stopping.is_set,
+            )
+            current.make_ready()
+            current.work(logging_level="WARNING")
+        except Exception as err:  # noqa: BLE001 - this loop is the outermost of its process
+            _log.warning("worker starts again", extra={"error": type(err).__name__})
+            if current is not None:
+                current.close()  # RQ does not end what it could not begin, as where Redis has no memory left
     return current is not None and current.was_asked_to_stop
 
 

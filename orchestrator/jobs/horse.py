@@ -36,6 +36,7 @@ _JOBS_PER_HORSE: Final = 1000
 _PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _WORKER_TTL: Final = 30
 _MISSED_AFTER: Final = 60
+_LISTENER_SECONDS: Final = 3.0
 
 _REFUSED: Final = ServiceError(
     "the task's entry in the queue is damaged and was not carried out; send the image again"
@@ -224,9 +225,23 @@ class TaskWorker(Worker):
 
     def teardown(self) -> None:
         """Let the horse go along with the worker."""
-        if not self.is_horse:
-            self.dismiss()
-        super().teardown()
+        if self.is_horse:
+            return
+        self.dismiss()
+        try:
+            super().teardown()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of what a worker keeps if Redis fails as it begins or ends: the horse, and RQ's listening thread."""
+        self.dismiss()
+        thread: Any = self.pubsub_thread
+        if thread is not None and thread.is_alive():
+            thread.stop()
+            with suppress(redis.RedisError):
+                thread.pubsub.unsubscribe()  # wakes it
+            thread.join(_LISTENER_SECONDS)
 
     def _fork(self) -> None:
         with ExitStack() as of_horse:

@@ -214,6 +214,35 @@ def test_a_worker_keeps_one_horse_however_often_it_starts_again(
         assert worker.stop() == 0
 
 
+@pytest.mark.slow
+def test_a_worker_takes_no_more_however_often_it_starts_again(
+    client: Any, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """It does so each time that Redis is a replica for a while, as such a one takes no writes."""
+    worker = Service([*CXR, "worker"], environment, tmp_path / "worker.log")
+    worker.start()
+
+    def taken() -> tuple[int, int, int]:
+        process = psutil.Process(worker.running.pid)
+        return process.num_threads(), process.num_fds(), len(client.client_list())
+
+    try:
+        wait_until(lambda: look(client).workers == 1)
+        time.sleep(1)
+        before = taken()
+        for _ in range(3):
+            starts = worker.log.read_text().count("worker starts again")
+            client.execute_command("REPLICAOF", "127.0.0.1", str(free_port()))
+            wait_until(lambda: worker.log.read_text().count("worker starts again") > starts)  # noqa: B023
+            client.execute_command("REPLICAOF", "NO", "ONE")
+            wait_until(lambda: len(client.client_list(_type="pubsub")) > 0)
+            time.sleep(2)
+        wait_until(lambda: all(now <= then for now, then in zip(taken(), before, strict=True)))
+    finally:
+        client.execute_command("REPLICAOF", "NO", "ONE")
+        assert worker.stop() == 0
+
+
 def test_a_worker_without_a_horse_harms_no_other_process_and_leaves_nothing_open(
     client: "redis.Redis", settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,6 +32,15 @@ _IDENTIFIERS: Final = ("task_id", "batch_id", "analysis_id", "request_id")
 FIELDS: Final = ("caller", "action", "outcome", "status", *_IDENTIFIERS)
 _PACKED_BYTES: Final = 16
 
+# ARGV: seconds that entries are kept, how many are, seconds until the next time, which the stream outlasts. What is old
+# Redis says, whose time the identifiers are: a process whose clock is ahead would have all of them go.
+_UPKEEP: Final = """
+local oldest = (tonumber(redis.call('TIME')[1]) - tonumber(ARGV[1])) * 1000
+redis.call('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', oldest))
+redis.call('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[2])
+redis.call('EXPIRE', KEYS[1], tonumber(ARGV[1]) + tonumber(ARGV[3]))
+"""
+
 # Defines audit(id): adds the end of a task whose record asks for it, by saying for how many seconds entries are kept.
 AUDIT: Final = """
 local function packed(identifier)
@@ -98,20 +107,17 @@ class AuditWriter:
         _log.warning("audit entry not kept", extra={"audit": dict(fields)})
 
     async def _add(self, fields: Mapping[str, str]) -> None:
-        oldest = int((time.time() - self._retention.seconds) * 1000)
         entry: dict[Any, Any] = {name: _packed(name, fields.get(name, "")) for name in FIELDS}
-        add: dict[str, Any] = {"fields": entry, "minid": str(oldest), "approximate": True}
         with translated():
             # Alone, as that takes half the time, but where the stream is new
             if time.monotonic() < self._upkeep and await self._client.xadd(
-                KEY, nomkstream=True, **add
+                KEY, entry, nomkstream=True
             ):
                 return
             async with self._client.pipeline(transaction=False) as pipe:
-                pipe.xadd(KEY, **add)
-                pipe.xtrim(KEY, maxlen=self._retention.entries, approximate=True)
-                # It outlasts the entries that are added until the next time
-                pipe.expire(KEY, self._retention.seconds + _UPKEEP_SECONDS)
+                pipe.xadd(KEY, entry)
+                kept = self._retention
+                pipe.eval(_UPKEEP, 1, KEY, kept.seconds, kept.entries, _UPKEEP_SECONDS)
                 await pipe.execute()
         self._upkeep = time.monotonic() + _UPKEEP_SECONDS
 

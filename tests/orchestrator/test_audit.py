@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import anyio
 import httpx
@@ -198,6 +199,22 @@ def test_identifiers_are_answered_as_they_came_and_kept_in_few_bytes(redis: Redi
     assert shown == said
     assert kept is not None
     assert kept / len(entries) < 100
+
+
+def test_entries_go_when_they_are_old_by_the_clock_of_redis(redis: RedisServer) -> None:
+    entry = {"caller": "ward7", "action": "get_audit", "outcome": "ok", "status": "200"}
+    with redis.client() as client:
+        for number in range(1000):
+            client.xadd("cxr:audit", {**entry}, id=f"{number + 1}-0")  # of 1970
+    appended(redis, [entry] * 300)
+    with redis.client() as client:
+        assert 300 <= client.xlen("cxr:audit") < 500  # Redis drops a hundred or none
+    in_a_year = time.time() + 365 * 86_400
+    with patch("time.time", return_value=in_a_year):  # an API whose clock is ahead
+        appended(redis, [entry] * 2)
+    with redis.client() as client:
+        assert 302 <= client.xlen("cxr:audit") < 502
+        assert 60 < client.ttl("cxr:audit") <= 70
 
 
 def test_entries_in_which_identifiers_are_text_are_read_as_well(redis: RedisServer) -> None:

@@ -13,8 +13,8 @@ import logging
 import math
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -151,7 +151,7 @@ class Callbacks:
         }
         begin = time.monotonic()
         try:
-            return asyncio.run(self._post(task.callback, body, headers))
+            return _run(self._post(task.callback, body, headers))
         except (OSError, httpx.HTTPError, httpx.InvalidURL):
             return False
         finally:
@@ -194,6 +194,16 @@ class Callbacks:
         tries = self._postpone(names, [task_id, _MOST_TRIES, _FIRST_WAIT])
         if tries >= _MOST_TRIES:
             _log.warning("callback given up", extra={"task_id": task_id})
+
+
+def _run(call: Coroutine[Any, Any, bool]) -> bool:
+    """Do what asyncio.run does, but don't wait for a name that is still being resolved: that may take much longer."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(call)
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
 
 def _host(task: Task) -> str:

@@ -191,6 +191,36 @@ def test_the_status_is_all_that_is_waited_for(client: "redis.Redis", settings: S
     assert client.zcard(keys.OUTBOX) == 0
 
 
+def test_a_call_ends_in_time_where_names_are_not_resolved(
+    client: "redis.Redis",
+    settings: Settings,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The resolver answers when the call has been given up for long; that harms nobody."""
+    answered, released = threading.Event(), threading.Event()
+
+    def resolve(*_: object, **__: object) -> object:
+        released.wait(10)
+        answered.set()
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(module, "_CALL_SECONDS", 0.5)
+    task_id = finished(client, settings, receiver, fails=False)
+    client.hset(keys.task_key(task_id), "callback", "https://receiver.example/")
+    due_at_once(client)
+    callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    begin = time.monotonic()
+    assert callbacks.deliver_one()
+    assert 0.5 <= time.monotonic() - begin < 5
+    released.set()
+    assert answered.wait(10)
+    time.sleep(0.1)
+    assert caplog.records == []
+
+
 def test_a_receiver_that_drips_is_left_alone_for_a_while_and_holds_up_nobody(
     client: "redis.Redis",
     settings: Settings,

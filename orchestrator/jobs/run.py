@@ -1,6 +1,7 @@
 """The job: one task from its upload to its end."""
 
 import logging
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -34,7 +35,7 @@ from orchestrator.telemetry.telemetry import NO_TELEMETRY, Stages, Telemetry
 
 _log = logging.getLogger(__name__)
 
-# A worker that is to end is given half a minute more than a job may take.
+# Twice this is less than the minute past its job's time in which the worker leaves a work-horse alone.
 _PATIENCE_SECONDS: Final = 20.0
 _PAUSE_SECONDS: Final = 1.0
 
@@ -243,6 +244,7 @@ def _insist(end: Callable[[], bool]) -> bool:
     Raises:
         RedisUnavailableError: Redis has been away for long.
     """
+    signal.alarm(0)  # RQ's bounds the work; this has a bound of its own
     until = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:

@@ -460,12 +460,14 @@ def test_a_result_that_finds_no_room_is_tried_again(
 
 
 @pytest.mark.parametrize(
-    ("blobs", "model", "status", "code"),
+    ("blobs", "model", "timeout", "status", "code"),
     [
-        ("disk", "fine", "SUCCESS", None),
-        ("redis", "fine", "RETRY", "redis_unavailable"),
-        ("disk", "away", "RETRY", "model_unavailable"),
-        ("disk", "wrong", "FAILURE", "model_contract"),
+        ("disk", "fine", 120, "SUCCESS", None),
+        ("disk", "fine", 2, "SUCCESS", None),
+        ("redis", "fine", 120, "RETRY", "redis_unavailable"),
+        ("redis", "fine", 2, "RETRY", "redis_unavailable"),
+        ("disk", "away", 120, "RETRY", "model_unavailable"),
+        ("disk", "wrong", 120, "FAILURE", "model_contract"),
     ],
 )
 def test_a_try_that_ends_while_redis_takes_no_writes_is_none_that_crashed(
@@ -474,10 +476,11 @@ def test_a_try_that_ends_while_redis_takes_no_writes_is_none_that_crashed(
     work: Callable[..., str],
     blobs: str,
     model: str,
+    timeout: int,
     status: str,
     code: str | None,
 ) -> None:
-    task_id = submit(replace(settings, blobs=blobs), client)
+    task_id = submit(replace(settings, blobs=blobs, job_timeout=timeout), client)
     try:
         log = work(BLOBS=blobs, FAKE_MODEL=model, FAKE_FULL_SECONDS="3")
     finally:

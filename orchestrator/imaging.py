@@ -270,6 +270,10 @@ def _to_gray(image: ImageFile.ImageFile, upload: bytes) -> Image.Image:
             "expected gray or RGB, got colours of CIELAB; save the image as PNG and send that"
         )
     scale_transparency(image, upload)
+    if image.mode == "L" and not image.has_transparency_data:
+        gray = image.copy()
+        gray.info = {}
+        return gray
     gray = Image.new("L", image.size)
     for band in _bands(image.size):
         gray.paste(_opaque(image.crop(band)).convert("L"), band)

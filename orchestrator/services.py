@@ -17,10 +17,12 @@ from orchestrator.audit.trail import AuditReader
 from orchestrator.errors import BusyError
 from orchestrator.jobs.desk import Desk
 from orchestrator.model_client import ModelClient
+from orchestrator.pipeline import Stage, analyse
 from orchestrator.settings import Settings
 from orchestrator.stats.notes import Notes
 from orchestrator.stats.statistics import Statistics
 from orchestrator.storage.base import Store
+from orchestrator.study import Analysis, Options
 from orchestrator.telemetry.telemetry import Telemetry
 
 _Result = TypeVar("_Result")
@@ -108,6 +110,19 @@ class Services:
     desk_threads: BoundedThreads
     batch_threads: BoundedThreads
     streams: anyio.CapacityLimiter
+
+    def analyse(
+        self, upload: bytes, options: Options, progress: Callable[[Stage], None]
+    ) -> Analysis:
+        """Analyse an upload within the limits that are set; see `pipeline.analyse`."""
+        return analyse(
+            upload,
+            options,
+            self.model,
+            max_pixels=self.settings.max_pixels,
+            max_result_bytes=self.settings.max_result_bytes,
+            progress=progress,
+        )
 
 
 def services(request: Request) -> Services:

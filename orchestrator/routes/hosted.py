@@ -7,7 +7,6 @@ from starlette.routing import Route
 from orchestrator.answers import HostedReportAnswer
 from orchestrator.audit.subject import tell_subject
 from orchestrator.hosted import host, with_base
-from orchestrator.pipeline import analyse
 from orchestrator.routes.bodies import read_json_upload
 from orchestrator.services import public_url, services
 
@@ -19,14 +18,7 @@ async def densenet_predict(request: Request) -> Response:
 
     def work() -> HostedReportAnswer:
         with here.telemetry.analysis("sync") as stages:
-            analysis = analyse(
-                upload,
-                wanted,
-                here.model,
-                max_pixels=here.settings.max_pixels,
-                max_result_bytes=here.settings.max_result_bytes,
-                progress=stages.begin,
-            )
+            analysis = here.analyse(upload, wanted, stages.begin)
             stages.begin("storing")
             hosted = host(analysis, here.store)
         tell_subject(request.scope, "analysis_id", analysis.report.analysis_id)

@@ -6,7 +6,6 @@ from starlette.routing import Route
 
 from orchestrator.audit.subject import tell_subject
 from orchestrator.package import as_zip
-from orchestrator.pipeline import analyse
 from orchestrator.routes.forms import read_form, uploaded_file
 from orchestrator.routes.parameters import options
 from orchestrator.services import services
@@ -21,14 +20,7 @@ async def densenet_predict(request: Request) -> Response:
 
     def work() -> bytes:
         with here.telemetry.analysis("sync") as stages:
-            analysis = analyse(
-                upload,
-                wanted,
-                here.model,
-                max_pixels=here.settings.max_pixels,
-                max_result_bytes=here.settings.max_result_bytes,
-                progress=stages.begin,
-            )
+            analysis = here.analyse(upload, wanted, stages.begin)
         tell_subject(request.scope, "analysis_id", analysis.report.analysis_id)
         here.telemetry.analysed(analysis.report)
         here.notes.add(analysis.report)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import threading
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, BinaryIO, Final, Literal
@@ -9,6 +10,8 @@ from typing import Any, BinaryIO, Final, Literal
 from PIL import Image
 
 Format = Literal["jpeg", "png", "webp"]
+
+_KEPT_BYTES: Final = 2**22  # most that a thread's file keeps of memory
 
 
 @dataclass(frozen=True)
@@ -67,14 +70,37 @@ def save(image: Image.Image, format: Format, **options: Any) -> bytes:
 
     While Pillow writes a JPEG to anything but a file of the operating system, no other thread of the process runs. So
     it gets one, though one that is nowhere on a disk: two threads then write 1.9 times what one does, and not 0.95.
+    Each thread keeps its own, as a new one takes a twentieth of the time that a picture does.
     """
-    with _open_in_memory() as file:
-        image.save(file, format=format, **FORMATS[format].options, **options)
-        file.seek(0)
-        return file.read()
+    file = _kept.memory.file
+    file.seek(0)
+    image.save(file, format=format, **FORMATS[format].options, **options)
+    length = file.tell()  # what follows is left of a longer one
+    file.seek(0)
+    content = file.read(length)
+    if file.seek(0, os.SEEK_END) > _KEPT_BYTES:
+        file.truncate(0)
+    return content
 
 
-def _open_in_memory() -> BinaryIO:
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("picture"), "w+b")
-    return io.BytesIO()
+class _MemoryFile:
+    """A file that is nowhere on a disk."""
+
+    def __init__(self) -> None:
+        if hasattr(os, "memfd_create"):
+            self.file: BinaryIO = os.fdopen(os.memfd_create("picture"), "w+b", buffering=0)
+        else:
+            self.file = io.BytesIO()
+
+    def __del__(self) -> None:
+        self.file.close()
+
+
+class _Kept(threading.local):
+    """What each thread keeps until it ends."""
+
+    def __init__(self) -> None:
+        self.memory = _MemoryFile()
+
+
+_kept: Final = _Kept()

@@ -62,8 +62,8 @@ def as_image(pixels: Pixels) -> Image.Image:
 
 
 def as_pixels(image: Image.Image) -> Pixels:
-    """Return the pixels of an ``RGB`` image, ``[H, W]``."""
-    return np.asarray(image.convert("RGBX")).view(np.uint32)[..., 0]
+    """Return the pixels of an ``RGBX`` image whose X is 255 throughout, ``[H, W]``."""
+    return np.asarray(image).view(np.uint32)[..., 0]
 
 
 @cache

@@ -173,4 +173,4 @@ def _shared_legend(layout: Layout, finding: bool) -> Image.Image:
     image = Image.new("RGB", layout.size, BACKGROUND)
     image.paste(colour_bar(layout, ceiling(finding)), (layout.bar.x, layout.bar.y))
     draw(image, legend_lines(layout, finding))
-    return image.crop((0, layout.radiograph.bottom, *layout.size))
+    return image.crop((0, layout.radiograph.bottom, *layout.size)).convert("RGBX")

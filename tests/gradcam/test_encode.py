@@ -1,6 +1,10 @@
 """Check that files hold the picture and nothing else."""
 
 import io
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,6 +87,69 @@ def test_a_side_may_be_as_long_as_the_format_allows_and_no_longer(format: Format
         assert reopened.size == (1, longest)
     with pytest.raises((OSError, ValueError)):
         encode(Image.new("L", (1, longest + 1)), format)
+
+
+def noise(side: int, seed: int) -> Image.Image:
+    pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_nothing_is_left_of_a_longer_file_written_before(format: Format) -> None:
+    small = noise(16, 1)
+    written = io.BytesIO()
+    small.save(written, format, **FORMATS[format].options)
+
+    for side in (1500, 400):  # one larger than what is kept of memory, and one smaller
+        encode(noise(side, 2), format)
+        assert encode(small, format) == written.getvalue()
+
+
+def test_a_picture_that_could_not_be_written_leaves_nothing() -> None:
+    with pytest.raises(OSError, match="broken data stream"):
+        encode(Image.new("L", (1, FORMATS["jpeg"].longest_side + 1)), "jpeg")
+
+    with Image.open(io.BytesIO(encode(noise(16, 1), "jpeg"))) as reopened:
+        reopened.load()
+        assert reopened.size == (16, 16)
+
+
+def test_threads_do_not_write_into_each_other_s_files() -> None:
+    images = [noise(300 + number, number) for number in range(24)]
+    alone = [encode(image, "jpeg") for image in images]
+
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda image: encode(image, "jpeg"), images))
+
+    assert together == alone
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="files in memory are Linux's")
+def test_a_thread_keeps_one_file_until_it_ends_and_little_memory() -> None:
+    encode(noise(8, 0), "png")  # that of this thread
+    before = memory_files()
+    found: list[list[int]] = []
+
+    def write() -> None:
+        for side in (1500, 20, 1500):
+            encode(noise(side, 0), "png")
+        found.append(memory_files())
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    thread.join()
+
+    assert len(found[0]) == len(before) + 1
+    assert max(found[0]) < 2**22
+    assert memory_files() == before
+
+
+def memory_files() -> list[int]:
+    """Return the sizes of this process's files in memory."""
+    files = [file for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
+    return sorted(
+        file.stat().st_size for file in files if str(file.readlink()).startswith("/memfd:picture")
+    )
 
 
 def test_other_formats_are_refused() -> None:

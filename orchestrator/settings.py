@@ -295,7 +295,7 @@ class Settings:
     )
     job_timeout: int = _setting(120, _integer(1, 86_400), "Seconds that a task may be worked on.")
     job_retries: int = _setting(
-        10, _integer(1, 100), "Times that a task is tried again while something it needs is away."
+        40, _integer(1, 100), "Times that a task is tried again while something it needs is away."
     )
     batch_files: int = _setting(1000, _integer(1, 5000), "Most files of a batch.")
     batch_bytes: int = _setting(

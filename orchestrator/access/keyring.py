@@ -34,6 +34,7 @@ class Keyring:
         self._file = file
         self._version = _version(file) if file else None
         self._entries = _joined(entries, _read(file)) if file else entries
+        self._reason = ""  # why the file could not be read when it was last tried
         self._looked = time.monotonic()
 
     @property
@@ -52,12 +53,14 @@ class Keyring:
         version = _version(file)
         if version == self._version:
             return
-        self._version = version
         try:
             self._entries = _joined(self._fixed, _read(file))
         except SettingsError as err:
-            _log.error("keys not read again", extra={"reason": str(err)})
+            if str(err) != self._reason:  # it is tried again and again
+                _log.error("keys not read again", extra={"reason": str(err)})
+            self._reason = str(err)
         else:
+            self._version, self._reason = version, ""
             _log.info("keys read again", extra={"keys": len(self._entries)})
 
 

@@ -61,6 +61,31 @@ def test_a_mistake_in_the_file_changes_nothing_and_is_logged_once(
     assert key not in str([vars(record) for record in caplog.records])
 
 
+def test_a_file_that_could_not_be_read_for_a_while_is_read_though_nothing_wrote_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (old, old_entry), (new, new_entry) = (make_key("ward7", ["predict"]) for _ in range(2))
+    file = tmp_path / "keys"
+    file.write_text(old_entry.dumps())
+    keyring = Keyring((), file)
+
+    def refuse(*_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:  # root may read everything, so it is told not to
+        patch.setattr(Path, "read_text", refuse)
+        file.write_text(f"{new_entry.dumps()}  # rotated\n")
+        assert eventually(
+            lambda: keyring.find(new) is None and "keys not read again" in caplog.text
+        )
+        time.sleep(1.2)
+        assert keyring.find(old) == old_entry
+    assert caplog.text.count("keys not read again") == 1
+
+    assert eventually(lambda: keyring.find(new) == new_entry)
+    assert keyring.find(old) is None
+
+
 def test_a_key_is_in_the_settings_or_in_the_file(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

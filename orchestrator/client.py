@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 import httpx
 
+from orchestrator.errors import BusyError
 from orchestrator.settings import SettingsError, client_key
 
 _PATH: Final = "/densenet_predict"
@@ -19,7 +20,9 @@ ATTEMPTS: Final = 6
 # Waits grow from attempt to attempt up to this; what an answer asks for is waited anyway, up to the longest.
 _LONGEST_GROWN: Final = 30.0
 _LONGEST_WAIT: Final = 600.0
+_MOST_WAITING: Final = 3600.0  # in all, while others are served
 _RETRIED: Final = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
+_OF_PROXIES: Final = (httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT)
 
 
 class ClientError(Exception):
@@ -148,20 +151,57 @@ def send(
         TooLargeError: It was too large.
         ClientError: There was no answer, or a refusal; one that asks to wait for too long is a refusal.
     """
-    for attempt in range(ATTEMPTS):
+    attempt, waited = 1, 0.0
+    while True:
         try:
             response = client.post(path, data=dict(form), files=list(files), headers=headers)
         except httpx.RequestError as err:
-            raise ClientError(f"no answer from {client.base_url} ({type(err).__name__})") from err
-        if response.status_code not in _RETRIED or attempt == ATTEMPTS - 1:
-            break
-        asked = retry_after(response)
-        sleep(max(asked, min(asked * 1.5**attempt, _LONGEST_GROWN)))
+            if attempt == ATTEMPTS or not _was_cut_off(err, attempt):
+                why = f"no answer from {client.base_url} ({type(err).__name__})"
+                raise ClientError(why) from err
+            pause = 1.5**attempt
+            attempt += 1
+        else:
+            if not _passes(response):
+                break
+            serves_others = _serves_others(response)
+            if waited > _MOST_WAITING or (attempt == ATTEMPTS and not serves_others):
+                break
+            pause = retry_after(response)
+            if not serves_others:
+                pause = max(pause, min(pause * 1.5 ** (attempt - 1), _LONGEST_GROWN))
+                attempt += 1
+        waited += max(pause, 1.0)
+        sleep(pause)
     if response.status_code == httpx.codes.REQUEST_ENTITY_TOO_LARGE:
         raise TooLargeError(reason(response))
     if not response.is_success:
         raise ClientError(reason(response))
     return response
+
+
+def _was_cut_off(error: httpx.RequestError, attempt: int) -> bool:
+    """Tell whether a service that was there went away, as it does when it is started again."""
+    return isinstance(
+        error, httpx.ReadError | httpx.WriteError | httpx.CloseError | httpx.RemoteProtocolError
+    ) or (attempt > 1 and isinstance(error, httpx.ConnectError))
+
+
+def _passes(response: httpx.Response) -> bool:
+    """Tell whether the same may be answered otherwise in a while; a proxy's word is none of the service's own."""
+    own = response.headers.get("Content-Type", "").startswith("application/problem+json")
+    status = response.status_code
+    return status in _RETRIED or (status in _OF_PROXIES and not own)
+
+
+def _serves_others(response: httpx.Response) -> bool:
+    """Tell whether a service only has others to serve first, which is no reason to give an image up."""
+    if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
+        return True
+    try:
+        return bool(response.json()["code"] == BusyError.code)
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def retry_after(response: httpx.Response) -> float:

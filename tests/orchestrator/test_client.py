@@ -52,12 +52,93 @@ def test_a_proxy_that_asks_to_wait_until_a_date_is_asked_again() -> None:
         assert request_report(http, b"image", {}) == {"findings": []}
 
 
-def test_nothing_is_asked_again_before_the_time_that_was_told() -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        httpx.Response(429, headers={"Retry-After": "58"}, json={"detail": "too often"}),
+        httpx.Response(503, headers={"Retry-After": "58"}, json={"code": "busy"}),
+    ],
+)
+def test_whoever_waits_for_others_waits_as_long_as_told_and_is_served(
+    refusal: httpx.Response,
+) -> None:
     waits: list[float] = []
-    problem = httpx.Response(429, headers={"Retry-After": "58"}, json={"detail": "too often"})
+    answers = [refusal] * 40 + [httpx.Response(200)]
+    with client(lambda _: answers.pop(0)) as http:
+        assert send(http, "/path", {}, [], sleep=waits.append).status_code == 200
+    assert waits == [58.0] * 40
+
+
+@pytest.mark.parametrize(("asked", "waits"), [("58", 63), ("0", 3601)])
+def test_who_is_never_served_is_given_the_reason_after_an_hour(asked: str, waits: int) -> None:
+    slept: list[float] = []
+    problem = httpx.Response(429, headers={"Retry-After": asked}, json={"detail": "too often"})
     with client(lambda _: problem) as http, pytest.raises(ClientError, match="429: too often"):
-        send(http, "/path", {}, [], sleep=waits.append)
-    assert waits == [58.0] * 5
+        send(http, "/path", {}, [], sleep=slept.append)
+    assert slept == [float(asked)] * waits
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        [httpx.ReadError("reset")],
+        [httpx.RemoteProtocolError("closed"), httpx.ConnectError("refused")],
+        [httpx.WriteError("reset"), *[httpx.ConnectError("refused")] * 4],
+    ],
+)
+def test_an_answer_that_was_lost_is_asked_for_again_by_the_same_key(
+    losses: list[httpx.RequestError],
+) -> None:
+    keys: list[str] = []
+    left = list(losses)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        keys.append(request.headers["Idempotency-Key"])
+        if left:
+            raise left.pop(0)
+        return httpx.Response(202)
+
+    with client(answer) as http:
+        send(http, "/path", {}, [], {"Idempotency-Key": "one"}, sleep=lambda _: None)
+    assert keys == ["one"] * (len(losses) + 1)
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_proxy_that_answers_for_the_service_is_asked_again_and_the_service_is_not(
+    status: int,
+) -> None:
+    of_proxy = httpx.Response(status, html="<h1>Bad Gateway</h1>")
+    own = {"Content-Type": "application/problem+json"}
+    of_service = httpx.Response(status, headers=own, json={"detail": "refused"})
+    answers = [of_proxy, of_service]
+    with client(lambda _: answers.pop(0)) as http, pytest.raises(ClientError, match="refused"):
+        send(http, "/path", {}, [], sleep=lambda _: None)
+    assert answers == []
+
+
+def test_a_service_that_stays_away_is_given_up() -> None:
+    requests: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        raise httpx.ReadError("reset")
+
+    with client(answer) as http, pytest.raises(ClientError, match="ReadError"):
+        send(http, "/path", {}, [], sleep=lambda _: None)
+    assert len(requests) == 6
+
+
+@pytest.mark.parametrize("loss", [httpx.ConnectError("refused"), httpx.ReadTimeout("late")])
+def test_who_was_not_there_or_took_too_long_is_not_asked_again(loss: httpx.RequestError) -> None:
+    requests: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        raise loss
+
+    with client(answer) as http, pytest.raises(ClientError, match=type(loss).__name__):
+        send(http, "/path", {}, [], sleep=lambda _: None)
+    assert len(requests) == 1
 
 
 def test_waits_grow_while_a_service_stays_busy() -> None:

@@ -68,7 +68,7 @@ def find_images(folder: Path, named: Iterable[str]) -> dict[str, Path]:
     """Find in a folder, at any depth, the images that a labels file names, by path below it or by file name.
 
     Raises:
-        EvaluationError: None is there, or a name fits two files.
+        EvaluationError: None is there, a name fits two files, or two names fit one.
     """
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     by_path = {path.relative_to(folder).as_posix(): path for path in files}
@@ -76,6 +76,7 @@ def find_images(folder: Path, named: Iterable[str]) -> dict[str, Path]:
     for path in files:
         by_name.setdefault(path.name, []).append(path)
     found: dict[str, Path] = {}
+    names: dict[Path, str] = {}
     for name in named:
         candidates = [by_path[name]] if name in by_path else by_name.get(name, [])
         if len(candidates) > 1:
@@ -84,6 +85,12 @@ def find_images(folder: Path, named: Iterable[str]) -> dict[str, Path]:
             )
         if candidates:
             found[name] = candidates[0]
+            other = names.setdefault(candidates[0], name)
+            if other != name:
+                raise EvaluationError(
+                    f"expected one name for each file, got {other!r} and {name!r} for the same; name every image by"
+                    " its path"
+                )
     if not found:
         raise EvaluationError(
             f"expected images of the labels file in {folder}, found none of them; check both names"

@@ -80,16 +80,22 @@ def choose(answers: Answers, labels: Labels, method: Method) -> dict[str, float 
     """Choose a threshold for every label of the model; None where the images don't allow it.
 
     Raises:
-        EvaluationError: The model knows none of the labels.
+        EvaluationError: The model knows none of the labels, or the images allow a threshold for none.
     """
     known = known_labels(answers, labels)
     truth = truth_table(labels, answers.images, answers.labels)
-    return {
+    chosen = {
         label: choose_threshold(truth[:, index], answers.probabilities[:, index], method)
         if label in known
         else None
         for index, label in enumerate(answers.labels)
     }
+    if all(value is None for value in chosen.values()):
+        raise EvaluationError(
+            "expected a label that some of the images have and others don't, got none; every threshold would stay as"
+            " it is"
+        )
+    return chosen
 
 
 def threshold_set(

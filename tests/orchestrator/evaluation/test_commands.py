@@ -243,6 +243,15 @@ def test_a_name_that_fits_two_files_is_refused(folder: Path) -> None:
     assert "name it by its path" in done.stderr
 
 
+def test_two_names_of_one_file_are_refused(folder: Path) -> None:
+    with (folder / "labels.csv").open("a") as file:
+        file.write("sub/b.png,Mass\n")
+    with running() as service:
+        done = run(evaluate, folder, service, "--output", str(folder / "out"))
+    assert done.exit_code == 1
+    assert "got 'b.png' and 'sub/b.png' for the same" in done.stderr
+
+
 def measure_boxes(folder: Path, service: Service, *rows: str) -> Result:
     path = folder / "boxes.csv"
     path.write_text("\n".join(["image,label,x,y,width,height", *rows]) + "\n")
@@ -361,6 +370,19 @@ def test_calibrate_writes_thresholds_for_the_model_that_answered(folder: Path) -
     assert "Unknown to the model: Gout" in done.stdout
     with pytest.raises(ModelContractError, match="cxr calibrate"):
         found.for_card(card())
+
+
+def test_images_that_allow_no_threshold_give_no_set(folder: Path) -> None:
+    output = folder / "thresholds.json"
+    names = [Path(name).name for name in CASES]
+    (folder / "labels.csv").write_text(
+        "\n".join(["image,labels", *(f"{name},Mass" for name in names)])
+    )
+    with running() as service:
+        done = run(calibrate, folder, service, "--output", str(output))
+    assert done.exit_code == 1
+    assert "a label that some of the images have and others don't" in done.stderr
+    assert not output.exists()
 
 
 def test_calibrate_reaches_a_sensitivity(folder: Path) -> None:

@@ -34,12 +34,18 @@ class Desk:
             return self.show(accepted.identifier)
         return accepted.tasks[0].as_json(accepted.position)
 
-    def submit_batch(self, submission: Submission, idempotency: str = "") -> BatchAnswer:
-        """Accept many uploads, all or none, and return their batch as JSON; see `Submitter.submit`."""
+    def submit_batch(
+        self, submission: Submission, idempotency: str = ""
+    ) -> tuple[BatchAnswer, int]:
+        """Accept many uploads, all or none; see `Submitter.submit`.
+
+        Returns:
+            Their batch as JSON, and how many tasks are new: none if it had been accepted before.
+        """
         accepted = self.submitter.submit(submission, idempotency)
         if not accepted.tasks:
-            return self.batches.find(accepted.identifier).as_json()
-        return Batch.of(accepted.identifier, accepted.tasks).as_json()
+            return self.batches.find(accepted.identifier).as_json(), 0
+        return Batch.of(accepted.identifier, accepted.tasks).as_json(), len(accepted.tasks)
 
     def task(self, task_id: str) -> Task:
         """Return a task.

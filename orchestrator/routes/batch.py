@@ -39,15 +39,15 @@ async def submit(request: Request) -> Response:
     files = uploaded_files(form)
     caller, key = caller_name(request.scope), idempotency(request)
 
-    def work() -> tuple[int, BatchAnswer]:
+    def work() -> tuple[BatchAnswer, int]:
         refuse_early(wanted, here.model)
         uploads = _images(_contents(files), here.settings)
         submission = Submission(uploads, wanted, "zip", callback, is_batch=True, caller=caller)
-        return len(uploads), here.desk.submit_batch(submission, key)
+        return here.desk.submit_batch(submission, key)
 
-    count, batch = await here.batch_threads.run(work)
+    batch, count = await here.batch_threads.run(work)
     tell_subject(request.scope, "batch_id", batch["batch_id"])
-    await charge(request, count - 1)
+    await charge(request, count - 1)  # the request itself counts as one, with none that is new too
     location = public_path(request, "batch", batch_id=batch["batch_id"])
     answer: AcceptedBatchAnswer = {
         **batch,

@@ -81,6 +81,15 @@ def test_a_batch_counts_as_its_images(api: httpx.Client) -> None:
     assert post(api, "/async/densenet_predict", PREDICT).status_code == 429
 
 
+def test_a_batch_that_was_accepted_before_counts_as_one_request(api: httpx.Client) -> None:
+    key = bearer(PREDICT) | {"Idempotency-Key": "night"}
+    files = [("file", IMAGE)] * 2
+    found = [api.post("/async/batch", files=files, headers=key) for _ in range(2)]
+    assert [answer.status_code for answer in found] == [202, 202]
+    assert found[0].json()["batch_id"] == found[1].json()["batch_id"]
+    assert [answer.headers["ratelimit-remaining"] for answer in found] == ["2", "1"]
+
+
 def test_where_access_is_open_addresses_are_counted(tmp_path: Path) -> None:
     with running_redis(tmp_path / "redis") as redis:
         settings = {"REDIS_URL": redis.url, "RATE_LIMIT_READ": "1/day"}

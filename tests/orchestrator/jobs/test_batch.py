@@ -121,7 +121,7 @@ def test_a_batch_ends_in_one_archive_with_a_line_per_image(
 ) -> None:
     desk = create_desk(settings, client, create_store(settings))
     image = png(gradient(64, 64))
-    shown = desk.submit_batch(Submission([image, b"no image", image], Options(), is_batch=True))
+    shown, _ = desk.submit_batch(Submission([image, b"no image", image], Options(), is_batch=True))
     assert (shown["status"], shown["count"]) == ("PENDING", 3)
     work()
     batch = desk.batches.find(shown["batch_id"])
@@ -151,7 +151,7 @@ def test_a_batch_is_forgotten_with_its_last_task(
 ) -> None:
     desk = create_desk(settings, client, create_store(settings))
     images = [png(gradient(64, 64))] * 2
-    shown = desk.submit_batch(Submission(images, Options(), is_batch=True))
+    shown, _ = desk.submit_batch(Submission(images, Options(), is_batch=True))
     work()
     first, second = (task["task_id"] for task in shown["tasks"])
     desk.forget(first)
@@ -166,7 +166,7 @@ def test_a_batch_waits_until_a_task_begins_though_others_were_cancelled(
 ) -> None:
     desk = create_desk(settings, client, create_store(settings))
     images = [png(gradient(64, 64))] * 3
-    shown = desk.submit_batch(Submission(images, Options(), is_batch=True))
+    shown, _ = desk.submit_batch(Submission(images, Options(), is_batch=True))
     desk.forget(shown["tasks"][0]["task_id"])
     found = desk.batches.find(shown["batch_id"])
     answer = found.as_json()
@@ -182,7 +182,7 @@ def test_a_batch_whose_results_are_gone_has_no_archive(
 ) -> None:
     desk = create_desk(replace(settings, result_ttl=1), client, create_store(settings))
     image = png(gradient(64, 64))
-    shown = desk.submit_batch(Submission([image, b"no image"], Options(), is_batch=True))
+    shown, _ = desk.submit_batch(Submission([image, b"no image"], Options(), is_batch=True))
     work()
     batch = desk.batches.find(shown["batch_id"])
     ends = [task.result_until for task in batch.tasks if task and task.result_until]

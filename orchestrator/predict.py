@@ -16,7 +16,8 @@ import httpx
 from orchestrator.batch_client import request_archives
 from orchestrator.client import ClientError, Patience, open_client, read_image, request_archive
 from orchestrator.output import make_folder
-from orchestrator.unpack import unpack
+from orchestrator.package import PICTURE_NAME
+from orchestrator.unpack import earlier_pictures, unpack
 from orchestrator.waiting import timeout_option
 
 SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
@@ -72,9 +73,10 @@ def predict(
 ) -> None:
     """Analyse images and folders of images; write report and overlays of each under OUTPUT.
 
-    A folder is searched for image files at any depth. predictions.csv holds a line per image. The pictures
-    of an earlier result of the same image are removed. The status is 1 if any image got no result. A
-    service that needs a key is shown the one in CXR_API_KEY.
+    A folder is searched for image files at any depth; pictures of earlier results are left out.
+    predictions.csv holds a line per image, with its path as source. The pictures of an earlier result of the
+    same image are removed. The status is 1 if any image got no result. A service that needs a key is shown
+    the one in CXR_API_KEY.
     """
     items = collect(images)
     make_folder(output)
@@ -93,8 +95,8 @@ def predict(
             _write_table(output, rows)
     for item, reason in failures:
         click.echo(f"{click.format_filename(item.path)}: {reason}", err=True)
-    where = click.format_filename(output)
-    click.echo(f"{len(rows)} of {len(items)} images analysed; results in {where}")
+    where = f"results in {click.format_filename(output)}" if rows else "nothing was written"
+    click.echo(f"{len(rows)} of {len(items)} images analysed; {where}")
     if failures:
         raise click.exceptions.Exit(1)
 
@@ -129,8 +131,13 @@ def _below(path: Path) -> Iterator[Item]:
         yield Item(path, _target(Path(path.name)))
         return
     for found in sorted(path.rglob("*")):
-        if found.is_file() and found.suffix.lower() in SUFFIXES:
+        if found.suffix.lower() in SUFFIXES and found.is_file() and not _is_overlay(found):
             yield Item(found, _target(found.relative_to(path)))
+
+
+def _is_overlay(image: Path) -> bool:
+    """Tell whether an image is of an earlier result, as OUTPUT may lie within the folder of the images."""
+    return bool(PICTURE_NAME.fullmatch(image.name)) and image.name in earlier_pictures(image.parent)
 
 
 def _target(image: Path) -> Path:
@@ -204,7 +211,7 @@ def _receive(
 
 
 def _write_table(output: Path, rows: Sequence[tuple[Item, dict[str, Any]]]) -> None:
-    """Write one line per image: its result folder, the findings, and every probability.
+    """Write one line per image: its result folder, the findings, every probability, and where it came from.
 
     Raises:
         click.ClickException: It can't be written.
@@ -224,8 +231,9 @@ def _write_lines(path: Path, rows: Sequence[tuple[Item, dict[str, Any]]]) -> Non
     # names that are no UTF-8 are written as they are
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         table = csv.writer(file)
-        table.writerow(["image", "findings", *labels])
+        table.writerow(["image", "findings", *labels, "source"])
         for item, report in sorted(rows, key=lambda row: row[0].target):
             probabilities = {each["label"]: each["probability"] for each in report["predictions"]}
             findings = "|".join(report["findings"])
-            table.writerow([item.target, findings, *(probabilities.get(name) for name in labels)])
+            numbers = [probabilities.get(name) for name in labels]
+            table.writerow([item.target, findings, *numbers, item.path])

@@ -19,7 +19,7 @@ def unpack(content: bytes, folder: Path) -> dict[str, Any]:
     report = read_report(content)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in _earlier_pictures(folder):
+        for name in earlier_pictures(folder):
             (folder / name).unlink(missing_ok=True)
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             archive.extractall(folder)
@@ -28,7 +28,7 @@ def unpack(content: bytes, folder: Path) -> dict[str, Any]:
     return report
 
 
-def _earlier_pictures(folder: Path) -> list[str]:
+def earlier_pictures(folder: Path) -> list[str]:
     """Return the names of the pictures that the report in a folder tells of, if they are named as this project does."""
     try:
         report = json.loads((folder / REPORT_NAME).read_bytes())

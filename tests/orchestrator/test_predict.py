@@ -23,15 +23,15 @@ from orchestrator.cli import main
 from orchestrator.predict import collect
 
 PREDICTIONS = [{"label": "Mass", "probability": 0.9}, {"label": "No Finding", "probability": 0.1}]
+PICTURE = "01_Mass.jpg"
 
 
 def archive(picture: bytes = b"picture") -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as opened:
-        opened.writestr(
-            "report.json", json.dumps({"predictions": PREDICTIONS, "findings": ["Mass"]})
-        )
-        opened.writestr("01_Mass.jpg", picture)
+        report = {"predictions": PREDICTIONS, "findings": ["Mass"], "overlays": [{"file": PICTURE}]}
+        opened.writestr("report.json", json.dumps(report))
+        opened.writestr(PICTURE, picture)
     return buffer.getvalue()
 
 
@@ -107,9 +107,9 @@ def test_a_folder_is_sent_and_its_results_are_written(tmp_path: Path) -> None:
     assert (output / "DOE_JANE" / "01_Mass.jpg").read_bytes() == b"picture"
     assert json.loads((output / "ward" / "a" / "report.json").read_text())["findings"] == ["Mass"]
     assert list(csv.reader((output / "predictions.csv").read_text().splitlines())) == [
-        ["image", "findings", "Mass", "No Finding"],
-        ["DOE_JANE", "Mass", "0.9", "0.1"],
-        ["ward/a", "Mass", "0.9", "0.1"],
+        ["image", "findings", "Mass", "No Finding", "source"],
+        ["DOE_JANE", "Mass", "0.9", "0.1", str(images / "DOE_JANE.png")],
+        ["ward/a", "Mass", "0.9", "0.1", str(images / "ward" / "a.JPG")],
     ]
     # two images and one that was sent again after the 503; never a file's name
     assert len(service.bodies) == 3
@@ -207,6 +207,44 @@ def test_results_do_not_gather_in_memory(tmp_path: Path) -> None:
             tracemalloc.stop()
     assert run.exit_code == 0, run.output
     assert most < 25_000_000
+
+
+def test_overlays_of_earlier_results_are_no_images(tmp_path: Path) -> None:
+    images = some_images(tmp_path / "night", 2)
+    (images / "01_Mass.jpg").write_bytes(b"good")  # named like an overlay, but of no result
+    with running() as service:
+        where = ["--server", f"http://127.0.0.1:{service.server_port}"]
+        for output in (images / "results", images, images):
+            command = ["predict", str(images), *where, "--output", str(output)]
+            run = CliRunner().invoke(main, command)
+            assert run.exit_code == 0, run.output
+            assert "3 of 3 images analysed" in run.output
+
+
+def test_images_of_one_name_are_told_apart_in_the_table(tmp_path: Path) -> None:
+    folders = [some_images(tmp_path / ward, 1) for ward in ("ward 1", "ward 2")]
+    output = tmp_path / "out"
+    with running() as service:
+        where = ["--server", f"http://127.0.0.1:{service.server_port}", "--output", str(output)]
+        CliRunner().invoke(main, ["predict", *map(str, folders), *where], catch_exceptions=False)
+    table = list(csv.DictReader((output / "predictions.csv").read_text().splitlines()))
+    assert [(row["image"], row["source"]) for row in table] == [
+        ("0", str(folders[0] / "0.png")),
+        ("0_2", str(folders[1] / "0.png")),
+    ]
+
+
+def test_where_nothing_is_analysed_an_earlier_table_stays_and_nothing_else_is_said(
+    tmp_path: Path,
+) -> None:
+    images, output = some_images(tmp_path / "night", 1), tmp_path / "out"
+    output.mkdir()
+    (output / "predictions.csv").write_text("earlier")
+    where = ["--server", "http://127.0.0.1:9", "--output", str(output)]
+    run = CliRunner().invoke(main, ["predict", str(images), *where])
+    assert run.exit_code == 1
+    assert run.stdout == "0 of 1 images analysed; nothing was written\n"
+    assert (output / "predictions.csv").read_text() == "earlier"
 
 
 def test_a_table_that_can_not_be_written_is_told_of(tmp_path: Path) -> None:
@@ -323,7 +361,8 @@ def test_names_that_are_no_utf_8_are_written_as_they_are(tmp_path: Path) -> None
     assert "\ufffdbad.png: status 400: expected an image" in run.stderr
     assert "1 of 2 images analysed" in run.stdout
     assert run.returncode == 1
-    assert (output / "predictions.csv").read_bytes().splitlines()[1] == b"\xffgood,Mass,0.9,0.1"
+    line = b"\xffgood,Mass,0.9,0.1," + os.fsencode(tmp_path / os.fsdecode(b"\xffgood.png"))
+    assert (output / "predictions.csv").read_bytes().splitlines()[1] == line
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:

@@ -170,6 +170,58 @@ def test_a_task_that_is_cancelled_while_it_is_sent_is_deleted_once_it_is_accepte
     expect(page.get_by_role("heading", name="Analyse a radiograph")).to_be_visible()
 
 
+@pytest.mark.parametrize("path", ["events", "result"])
+def test_a_proxy_that_answers_for_the_service_for_a_while_costs_no_result(
+    path: str, page: Page
+) -> None:
+    asked = {"events": "**/tasks/*", "result": "**/tasks/*/result"}
+    left = [502, 504, 502]
+
+    def stand_between(route: Route) -> None:
+        if left and route.request.method == "GET":
+            route.fulfill(status=left.pop(), content_type="text/html", body="<h1>Bad Gateway</h1>")
+        else:
+            route.continue_()
+
+    if path == "events":
+        page.route("**/tasks/*/events", lambda route: route.abort())
+    page.route(asked[path], stand_between)
+    choose(page, IMAGE)
+    expect_result(page)
+    assert left == []
+
+
+def test_what_fails_after_another_image_was_begun_does_not_end_that(
+    page: Page, stack: Stack
+) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if route.request.method == "DELETE" and not held:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/tasks/*", hold)
+    text = page.locator("#progress-text")
+    with no_worker(stack):
+        with page.expect_response("**/async/densenet_predict") as answer:
+            choose(page, IMAGE)
+        expect(text).to_contain_text("place 1")
+        page.get_by_role("button", name="Cancel").click()
+        while not held:
+            page.wait_for_timeout(50)
+        stack.client.delete(f"/tasks/{answer.value.json()['task_id']}")  # the queue takes one
+        choose(page, IMAGE)
+        expect(text).to_contain_text("place 1")
+        problem = '{"title": "Away", "status": 503, "detail": "Redis is away", "request_id": "1"}'
+        kind = "application/problem+json"
+        held[0].fulfill(status=503, content_type=kind, body=problem)
+        page.wait_for_timeout(500)
+        expect(text).to_contain_text("place 1")
+    expect_result(page)
+
+
 @pytest.mark.parametrize(
     ("status", "advice"),
     [

@@ -71,7 +71,8 @@ function defect(error) {
 
 /** Delete what lies on the server, and begin anew. */
 async function startOver() {
-  work.abort();
+  const ended = work;
+  ended.abort();
   image = null;
   clearReport();
   show("start");
@@ -79,7 +80,9 @@ async function startOver() {
   try {
     await forgetTask();
   } catch (problem) {
-    complain(problem);
+    if (work === ended) {
+      complain(problem); // else another image is being analysed by now
+    }
   }
 }
 

@@ -11,6 +11,7 @@ const ADVICE = new Map([
   [500, "Quote the reference below when you report it."],
 ]);
 const PASSING = new Set([0, 429, 503, 504]);
+const AWAY = new Set([0, 502, 503, 504]);
 
 /** What went wrong, for people. */
 export class Problem extends Error {
@@ -31,7 +32,12 @@ export class Problem extends Error {
 
   /** Whether the same may work in a while. */
   get passes() {
-    return PASSING.has(this.status);
+    return PASSING.has(this.status) || this.isAway;
+  }
+
+  /** Whether the service is away, as nothing or a proxy answers: its own answers have a reference. */
+  get isAway() {
+    return !this.reference && AWAY.has(this.status);
   }
 
   /** What to do, beyond what the detail says. */

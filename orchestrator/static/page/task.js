@@ -23,8 +23,17 @@ export async function submit(image) {
 
 /** Return the report of a task that is done; one that failed throws its own problem. */
 export async function fetchReport(task, signal) {
-  const response = await ask(`tasks/${task}/result`, { signal });
-  return JSON.parse(new TextDecoder().decode(firstEntry(await response.arrayBuffer())));
+  for (;;) {
+    try {
+      const response = await ask(`tasks/${task}/result`, { signal });
+      return JSON.parse(new TextDecoder().decode(firstEntry(await response.arrayBuffer())));
+    } catch (problem) {
+      if (!problem.isAway) {
+        throw problem;
+      }
+    }
+    await pause();
+  }
 }
 
 /**

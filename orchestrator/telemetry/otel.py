@@ -101,4 +101,4 @@ class OtelTracer:
 def _header(span: api.Span) -> str:
     carrier: dict[str, str] = {}
     _W3C.inject(carrier, api.set_span_in_context(span, Context()))
-    return carrier[_HEADER]
+    return carrier.get(_HEADER, "")  # none of a span that OTEL_SDK_DISABLED made

@@ -78,6 +78,21 @@ def test_a_header_that_is_none_begins_a_trace_of_its_own() -> None:
     assert root.parent_id == ""
 
 
+def test_where_the_sdk_is_switched_off_by_its_own_variable_no_span_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    with running_collector() as collector:
+        settings = Settings.from_mapping({"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url})
+        tracer = open_tracer(settings, "part")
+        with tracer.span("root"):
+            assert trace.traceparent() == ""
+        with tracer.span("passed on", parent=PARENT):
+            assert trace.traceparent() == PARENT
+        tracer.close()
+    assert collector.spans == []
+
+
 def test_a_collector_that_is_away_costs_nothing_but_its_spans(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -423,7 +423,7 @@ def test_a_bad_image_fails_at_once_and_keeps_its_own_error(
 def test_a_model_that_is_away_is_waited_for_with_growing_patience(
     client: "redis.Redis", settings: Settings, work: Callable[..., str]
 ) -> None:
-    task_id = submit(settings, client)
+    task_id = submit(replace(settings, job_retries=10), client)
     ledger = create_ledger(settings, client)
     work(FAKE_MODEL="away")
     task = find(settings, client, task_id)

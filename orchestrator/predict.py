@@ -6,6 +6,7 @@ from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -16,7 +17,6 @@ import httpx
 from orchestrator.batch_client import request_archives
 from orchestrator.client import ClientError, Patience, open_client, read_image, request_archive
 from orchestrator.output import make_folder
-from orchestrator.package import PICTURE_NAME
 from orchestrator.unpack import earlier_pictures, unpack
 from orchestrator.waiting import timeout_option
 
@@ -130,14 +130,11 @@ def _below(path: Path) -> Iterator[Item]:
     if path.is_file():
         yield Item(path, _target(Path(path.name)))
         return
+    earlier = cache(earlier_pictures)  # OUTPUT may lie within the folder of the images
     for found in sorted(path.rglob("*")):
-        if found.suffix.lower() in SUFFIXES and found.is_file() and not _is_overlay(found):
+        is_image = found.suffix.lower() in SUFFIXES and found.is_file()
+        if is_image and found.name not in earlier(found.parent):
             yield Item(found, _target(found.relative_to(path)))
-
-
-def _is_overlay(image: Path) -> bool:
-    """Tell whether an image is of an earlier result, as OUTPUT may lie within the folder of the images."""
-    return bool(PICTURE_NAME.fullmatch(image.name)) and image.name in earlier_pictures(image.parent)
 
 
 def _target(image: Path) -> Path:

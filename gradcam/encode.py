@@ -84,7 +84,7 @@ def save(image: Image.Image, format: Format, **options: Any) -> bytes:
 
 
 class _MemoryFile:
-    """A file that is nowhere on a disk."""
+    """A file that is nowhere on a disk, closed with the thread whose it is."""
 
     def __init__(self) -> None:
         if hasattr(os, "memfd_create"):

@@ -10,7 +10,7 @@ const ADVICE = new Map([
   [429, "More was asked than this key may."],
   [500, "Quote the reference below when you report it."],
 ]);
-const PASSING = new Set([0, 429, 503, 504]);
+const PASSING = new Set([429, 503, 504]);
 const AWAY = new Set([0, 502, 503, 504]);
 
 /** What went wrong, for people. */

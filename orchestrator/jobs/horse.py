@@ -195,10 +195,9 @@ class TaskWorker(Worker):
         return ended, status, usage
 
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
-        """Count the crash; a job that costs too many horses is not tried again."""
+        """Count the crash: a job is tried again until it has cost too many horses, whatever tries RQ has left."""
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)
-        if not self._ledger.crash(job.id):
-            job.retries_left = 0
+        job.retries_left = max(job.retries_left or 0, 1) if self._ledger.crash(job.id) else 0
 
     def handle_job_failure(
         self,

@@ -1,6 +1,7 @@
 """Work on tasks until the queue is empty, with a model that needs no server."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -41,7 +42,7 @@ CARD = ModelCard(
 
 
 class FakeModel:
-    """Say the same of every image; be away or wrong, if the environment says so.
+    """Say the same of every image; be away, wrong or the work-horse's death, if the environment says so.
 
     It may say, too, that Redis is filled for a while, or that the task ends by another worker's doing.
     """
@@ -53,6 +54,8 @@ class FakeModel:
             fill_redis(float(os.environ["FAKE_FULL_SECONDS"]))
         if "FAKE_END" in os.environ:
             end_task(os.environ["FAKE_END"])
+        if os.environ.get("FAKE_MODEL") == "deadly":
+            signal.raise_signal(signal.SIGKILL)
         if os.environ.get("FAKE_MODEL") == "away":
             raise ModelUnavailableError("the fake model is away")
         if os.environ.get("FAKE_MODEL") == "wrong":

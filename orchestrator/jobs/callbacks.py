@@ -25,7 +25,7 @@ from orchestrator.errors import ParameterError
 from orchestrator.jobs import keys
 from orchestrator.jobs.ledger import Ledger
 from orchestrator.jobs.task import DONE, Task
-from orchestrator.redis_client import Script, text, translated
+from orchestrator.redis_client import Script, text
 
 _log = logging.getLogger(__name__)
 
@@ -43,25 +43,44 @@ _LONGEST_URL: Final = 1000
 _HTTPS_PORT: Final = ":443"
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
-# Takes the call that is due longest; nobody else takes it for a while, which is longer than a call takes.
+# Takes the call that is due longest; nobody else takes it for a while, which is longer than a call takes. Answers its
+# task and until when it is taken, by which the other scripts tell it from a later call of a task that was put back.
 _CLAIM: Final = """
 local answer = redis.call('TIME')
 local now = tonumber(answer[1])
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], 0, now, 'LIMIT', 0, 1)[1]
-if due then redis.call('ZADD', KEYS[1], now + tonumber(ARGV[1]), due) end
-return due
+if not due then return {} end
+redis.call('ZADD', KEYS[1], now + tonumber(ARGV[1]), due)
+return {due, redis.call('ZSCORE', KEYS[1], due)}
 """
 
-# Puts a call off, and counts how often; does nothing for a task that was forgotten meanwhile.
-_POSTPONE: Final = """
-if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
-local tries = redis.call('HINCRBY', KEYS[2], 'callback_tries', 1)
-if tries >= tonumber(ARGV[2]) then
+# Of each of these scripts ARGV begins with what _CLAIM answered: they do nothing where the call is another by now, as
+# its task was put back and has ended anew, or was forgotten.
+_TAKEN: Final = """
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+"""
+
+_DONE: Final = f"""
+{_TAKEN}
+return redis.call('ZREM', KEYS[1], ARGV[1])
+"""
+
+# ARGV: for how many seconds.
+_LEAVE: Final = f"""
+{_TAKEN}
+return redis.call('ZADD', KEYS[1], redis.call('TIME')[1] + ARGV[3], ARGV[1])
+"""
+
+# Puts a call off, and counts how often in the task's record, if that is still there. ARGV: most tries, first wait.
+_POSTPONE: Final = f"""
+{_TAKEN}
+local tries = redis.call('EXISTS', KEYS[2]) == 1 and redis.call('HINCRBY', KEYS[2], 'callback_tries', 1)
+if not tries or tries >= tonumber(ARGV[3]) then
   redis.call('ZREM', KEYS[1], ARGV[1])
 else
-  redis.call('ZADD', KEYS[1], redis.call('TIME')[1] + ARGV[3] * 2 ^ (tries - 1), ARGV[1])
+  redis.call('ZADD', KEYS[1], redis.call('TIME')[1] + ARGV[4] * 2 ^ (tries - 1), ARGV[1])
 end
-return tries
+return tries or tonumber(ARGV[3])
 """
 
 
@@ -115,29 +134,30 @@ class Callbacks:
     """
 
     def __init__(self, client: "redis.Redis", ledger: Ledger, secret: str) -> None:
-        self._client = client
         self._ledger = ledger
         self._secret = secret.encode()
         self._claim = Script(client, _CLAIM)
+        self._done = Script(client, _DONE)
+        self._leave = Script(client, _LEAVE)
         self._postpone = Script(client, _POSTPONE)
         self._tls = httpx.create_ssl_context(trust_env=False)
         self._alone_until: dict[str, float] = {}
 
     def deliver_one(self) -> bool:
         """Make the call that is due longest, and tell whether there was one."""
-        task_id = text(self._claim([keys.OUTBOX], [_CLAIM_SECONDS]))
-        if not task_id:
+        taken = [text(each) for each in self._claim([keys.OUTBOX], [_CLAIM_SECONDS])]
+        if not taken:
             return False
-        task = self._ledger.find(task_id)
+        task = self._ledger.find(taken[0])
         if task is None:
-            _log.warning("callback given up", extra={"task_id": task_id})
-            self._done(task_id)
+            _log.warning("callback given up", extra={"task_id": taken[0]})
+            self._done([keys.OUTBOX], taken)
         elif (rest := self._rest(task)) > 0:
-            self._leave(task_id, rest)
+            self._leave([keys.OUTBOX], [*taken, math.ceil(rest)])
         elif task.status not in DONE or not task.callback or self._call(task):
-            self._done(task_id)
+            self._done([keys.OUTBOX], taken)
         else:
-            self._put_off(task_id)
+            self._put_off(taken)
         return True
 
     def _call(self, task: Task) -> bool:
@@ -179,21 +199,12 @@ class Callbacks:
         """Return for how many seconds the receiver of a task's call is still left alone."""
         return self._alone_until.get(_host(task), 0.0) - time.monotonic()
 
-    def _leave(self, task_id: str, seconds: float) -> None:
-        """Make a call later, without counting it as one that was tried."""
-        with translated():
-            now = self._client.time()[0]
-            self._client.zadd(keys.OUTBOX, {task_id: now + math.ceil(seconds)}, xx=True)
-
-    def _done(self, task_id: str) -> None:
-        with translated():
-            self._client.zrem(keys.OUTBOX, task_id)
-
-    def _put_off(self, task_id: str) -> None:
-        names = [keys.OUTBOX, keys.task_key(task_id)]
-        tries = self._postpone(names, [task_id, _MOST_TRIES, _FIRST_WAIT])
+    def _put_off(self, taken: Sequence[str]) -> None:
+        """Make a call later that was tried, unless it was tried often enough."""
+        names = [keys.OUTBOX, keys.task_key(taken[0])]
+        tries = self._postpone(names, [*taken, _MOST_TRIES, _FIRST_WAIT])
         if tries >= _MOST_TRIES:
-            _log.warning("callback given up", extra={"task_id": task_id})
+            _log.warning("callback given up", extra={"task_id": taken[0]})
 
 
 def _run(call: Coroutine[Any, Any, bool]) -> bool:

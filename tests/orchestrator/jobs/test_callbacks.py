@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -31,6 +31,7 @@ class Receiver(HTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.calls: list[tuple[dict[str, str], bytes]] = []
         self.statuses: list[int] = []
+        self.meanwhile: list[Callable[[], object]] = []
 
     @property
     def host(self) -> str:
@@ -42,6 +43,8 @@ class _Handler(BaseHTTPRequestHandler):
         assert isinstance(self.server, Receiver)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.calls.append((dict(self.headers), body))
+        if self.server.meanwhile:
+            self.server.meanwhile.pop()()
         self.send_response(self.server.statuses.pop(0) if self.server.statuses else 204)
         self.send_header("Location", f"http://{self.server.host}/elsewhere")
         self.end_headers()
@@ -160,6 +163,39 @@ def test_a_receiver_that_never_answers_is_given_up(
         callbacks.deliver_one()
         due_at_once(client)
     assert len(receiver.calls) == 8
+    assert client.zcard(keys.OUTBOX) == 0
+
+
+def test_a_task_that_is_put_back_and_done_during_its_call_is_called_for_again(
+    client: "redis.Redis", settings: Settings, receiver: Receiver
+) -> None:
+    ledger = create_ledger(settings, client)
+    task_id = finished(client, settings, receiver, fails=True)
+
+    def put_back() -> None:
+        client.zrem(keys.RQ_FAILED, task_id)  # as an operator does
+        ledger.begin(task_id)
+        ledger.succeed(task_id, 1)
+
+    receiver.meanwhile = [put_back]
+    callbacks = Callbacks(client, ledger, SECRET)
+    for _ in range(4):
+        due_at_once(client)
+        callbacks.deliver_one()
+    assert [json.loads(body)["status"] for _, body in receiver.calls] == ["FAILURE", "SUCCESS"]
+    assert len({headers["X-CXR-Delivery"] for headers, _ in receiver.calls}) == 2
+
+
+def test_a_call_whose_task_is_forgotten_by_age_meanwhile_leaves_nothing(
+    client: "redis.Redis", settings: Settings, receiver: Receiver
+) -> None:
+    task_id = finished(client, settings, receiver, fails=True)
+    receiver.statuses = [500]
+    receiver.meanwhile = [lambda: client.delete(keys.task_key(task_id))]
+    due_at_once(client)
+    Callbacks(client, create_ledger(settings, client), SECRET).deliver_one()
+    assert len(receiver.calls) == 1
+    assert not client.exists(keys.task_key(task_id))
     assert client.zcard(keys.OUTBOX) == 0
 
 

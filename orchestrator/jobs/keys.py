@@ -13,6 +13,9 @@ CALLBACK_TICK: Final = "cxr:tick:callbacks"  # the same for callbacks
 SWEEP_TICK: Final = (
     "cxr:tick:sweep"  # held by whoever has swept the blobs on the disk within the last minute
 )
+COMPACTED: Final = (
+    "cxr:tick:compaction"  # held for a day by whoever had the append-only file made anew
+)
 OUTCOMES: Final = "cxr:stats:outcomes"  # hash: what became of tasks → how often, ever
 
 RQ_QUEUE: Final = f"rq:queue:{QUEUE_NAME}"

@@ -12,6 +12,7 @@ from orchestrator.jobs.announcer import Announcer
 from orchestrator.jobs.batch import Batches
 from orchestrator.jobs.callbacks import Callbacks
 from orchestrator.jobs.care import Caretaker
+from orchestrator.jobs.compaction import compact
 from orchestrator.jobs.desk import Desk
 from orchestrator.jobs.ledger import Ledger, Lifetimes
 from orchestrator.jobs.results import Results
@@ -100,7 +101,8 @@ def create_caretakers(settings: Settings, store: Store) -> list[Caretaker | Swee
     """
     client = connect(settings.redis_url)
     rescue = partial(_rescue, create_ledger(settings, client))
-    found: list[Caretaker | Sweeper] = [Caretaker(client, keys.TICK, [rescue]), Sweeper(store)]
+    chores = [rescue, partial(compact, client)]
+    found: list[Caretaker | Sweeper] = [Caretaker(client, keys.TICK, chores), Sweeper(store)]
     if settings.blobs == "disk":
         own = connect(settings.redis_url)
         sweep = partial(create_blobs(settings, own).sweep, create_ledger(settings, own).held)

@@ -1,0 +1,38 @@
+"""Have Redis make its append-only file anew once a day, so that what was deleted leaves the disk.
+
+Redis itself goes by size alone: a file that grows slowly would hold deleted radiographs for months.
+"""
+
+import logging
+from typing import Final
+
+import redis
+
+from orchestrator.jobs import keys
+from orchestrator.redis_client import translated
+
+_log = logging.getLogger(__name__)
+
+_DAY: Final = 86_400
+_PERCENTAGE: Final = "auto-aof-rewrite-percentage"
+
+
+def compact(client: "redis.Redis") -> None:
+    """Do it if nobody has within a day and the file has grown; called often, as that costs one command.
+
+    Where an operator has forbidden rewriting, as one does who copies the file, it is left for the next day. A Redis
+    that does not let this client do it is left alone, and the log says so.
+
+    Raises:
+        RedisUnavailableError: Redis is away.
+    """
+    with translated():
+        if not client.set(keys.COMPACTED, b"1", nx=True, ex=_DAY):
+            return
+        try:
+            found = client.info("persistence")
+            has_grown = found["aof_enabled"] and found["aof_current_size"] > found["aof_base_size"]
+            if has_grown and client.config_get(_PERCENTAGE)[_PERCENTAGE] != "0":
+                client.bgrewriteaof()
+        except redis.ResponseError as err:
+            _log.warning("append-only file not made anew", extra={"error": type(err).__name__})

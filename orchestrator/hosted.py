@@ -12,14 +12,14 @@ from orchestrator.study import Analysis, Overlay
 
 
 def host(
-    analysis: Analysis, store: Store, may_take_back: Callable[[], bool] = lambda: True
+    analysis: Analysis, store: Store, name: str, may_take_back: Callable[[], bool] = lambda: True
 ) -> HostedReportAnswer:
     """Put the overlays of an analysis in a store and return its report with their URLs; see `Store.put`.
 
     Raises:
         DependencyError: The store can't keep them.
     """
-    urls = store.put(analysis.report.analysis_id, analysis.overlays, may_take_back)
+    urls = store.put(name, analysis.overlays, may_take_back)
     return as_json(analysis, urls)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from orchestrator.blobs.base import Held
 from orchestrator.errors import BlobsUnavailableError
+from orchestrator.folders import sync
 
 _RETRY_AFTER: Final = 5
 _UNACCEPTED_SECONDS: Final = 600
@@ -33,7 +34,7 @@ class DiskBlobs:
             until = time.time() + ttl
             os.utime(aside, (until, until))
             aside.replace(self._folder / name)
-            self._sync()
+            sync(self._folder)
         except OSError as err:
             with suppress(OSError):
                 aside.unlink()
@@ -74,14 +75,6 @@ class DiskBlobs:
             for name in names:
                 if name not in kept:
                     self.delete(name)
-
-    def _sync(self) -> None:
-        """Bring the folder's names to the disk: without its name a file is lost with the power."""
-        folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _unavailable() -> BlobsUnavailableError:

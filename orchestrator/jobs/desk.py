@@ -7,7 +7,7 @@ from orchestrator.answers import BatchAnswer, TaskAnswer
 from orchestrator.errors import ServiceError, TaskNotFoundError, TaskRunningError
 from orchestrator.jobs.batch import Batch, Batches
 from orchestrator.jobs.ledger import Ledger
-from orchestrator.jobs.results import Results
+from orchestrator.jobs.results import Results, pictures
 from orchestrator.jobs.submit import Submission, Submitter
 from orchestrator.jobs.task import DONE, Task
 from orchestrator.storage.base import Store
@@ -94,7 +94,7 @@ class Desk:
         is_hosted = task.kind == "hosted"
         # First, as after the record nobody knows of them. Those of a failed one, too: all but its last step may be done
         if is_hosted and task.attempts and task.status != "STARTED":
-            self.store.delete(task.analysis_id)
+            self.store.delete(pictures(task, self.store))
         status = self.ledger.forget(task_id)
         if status == "STARTED":
             raise TaskRunningError(
@@ -104,5 +104,5 @@ class Desk:
             )
         # Again, if a worker may have drawn since
         if is_hosted and (status != task.status or status == "RETRY"):
-            self.store.delete(task.analysis_id)
+            self.store.delete(pictures(task, self.store))
         self.results.delete(task)

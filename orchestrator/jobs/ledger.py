@@ -72,6 +72,7 @@ class Ledger:
         self._lease = Script(client, scripts.LEASE)
         self._begin = Script(client, scripts.BEGIN)
         self._stage = Script(client, scripts.STAGE)
+        self._pictures = Script(client, scripts.PICTURES)
         self._finish = Script(client, scripts.FINISH)
         self._retry = Script(client, scripts.RETRY)
         self._forget = Script(client, scripts.FORGET)
@@ -126,6 +127,10 @@ class Ledger:
     def stage(self, task_id: str, name: str) -> None:
         """Say what is being done for a task."""
         self._stage(keys.RQ, [task_id, name])
+
+    def keep_name(self, task_id: str, name: str) -> str:
+        """Remember the name under which a task's pictures are put into the store; return the first that was given."""
+        return text(self._pictures(keys.RQ, [task_id, name]))
 
     def succeed(self, task_id: str, size: int, count: Sequence[str | int] = ()) -> bool:
         """End a task whose result has been kept; False if it had ended before.

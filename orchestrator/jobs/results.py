@@ -12,6 +12,11 @@ from orchestrator.storage.base import Store
 from orchestrator.study import Analysis
 
 
+def pictures(task: Task, store: Store) -> str:
+    """Return the name of a hosted task's pictures in the store: the one that they were first put under, if any were."""
+    return task.pictures or store.name(task.analysis_id)
+
+
 class Results:
     """Keep one blob per task: the ZIP, or the report with URLs as JSON."""
 
@@ -24,7 +29,7 @@ class Results:
     ) -> bytes:
         """Return the bytes that a task results in, its overlays being kept in the store if it is asked for URLs."""
         if task.kind == "hosted":
-            return json.dumps(host(analysis, store, may_take_back)).encode()
+            return json.dumps(host(analysis, store, pictures(task, store), may_take_back)).encode()
         return as_zip(analysis)
 
     def put(self, task: Task, result: bytes) -> None:

@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -25,7 +25,7 @@ from orchestrator.errors import (
 )
 from orchestrator.jobs.announcer import Announcer
 from orchestrator.jobs.ledger import Ledger
-from orchestrator.jobs.results import Results
+from orchestrator.jobs.results import Results, pictures
 from orchestrator.jobs.task import Reason, Task, load_options
 from orchestrator.pipeline import Model, analyse
 from orchestrator.stats.statistics import Statistics
@@ -157,6 +157,11 @@ def _announce(workshop: Workshop, task: Task, stages: Stages, stage: str) -> Non
 
 
 def _keep(workshop: Workshop, task: Task, analysis: Analysis) -> int:
+    if (
+        task.kind == "hosted"
+    ):  # first, as the store's secret may be another by the time they are to be deleted
+        name = workshop.ledger.keep_name(task.task_id, pictures(task, workshop.store))
+        task = replace(task, pictures=name)
     result = workshop.results.pack(
         task, analysis, workshop.store, partial(_is_ours, workshop, task)
     )
@@ -188,7 +193,7 @@ def _discard(workshop: Workshop, task: Task) -> None:
     with suppress(DependencyError):
         workshop.results.delete(task)
         if task.kind == "hosted":
-            workshop.store.delete(task.analysis_id)
+            workshop.store.delete(pictures(task, workshop.store))
 
 
 def _late(workshop: Workshop) -> JobTimeoutError:

@@ -210,6 +210,17 @@ return 1
 """
 )
 
+# ARGV: task, name. Answers the name of its pictures in the store, which is the first that was given.
+PICTURES: Final = (
+    PRELUDE
+    + """
+local key = 'cxr:task:' .. ARGV[1]
+if redis.call('EXISTS', key) == 0 then return ARGV[2] end
+redis.call('HSETNX', key, 'pictures', ARGV[2])
+return redis.call('HGET', key, 'pictures')
+"""
+)
+
 # ARGV: task, status, reason, bytes of the result, TTL of the result, seconds to remember it after; for a task
 # that succeeds, what COUNT takes: counted before, an analysis would stay so if its task failed in the end.
 FINISH: Final = (

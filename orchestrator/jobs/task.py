@@ -64,6 +64,7 @@ class Task:
         traceparent: The span of the request that brought it, or empty.
         caller: Name of the key that it was sent with, or empty; callers are not told.
         audit: Seconds that the audit trail keeps its end, or 0 to leave it out.
+        pictures: Name of its pictures in the store, or empty as long as none were put there.
     """
 
     task_id: str
@@ -82,6 +83,7 @@ class Task:
     traceparent: str = ""
     caller: str = ""
     audit: int = 0
+    pictures: str = ""
 
     @classmethod
     def from_record(cls, task_id: str, record: Mapping[str, str]) -> "Task":
@@ -110,6 +112,7 @@ class Task:
             traceparent=record.get("traceparent", ""),
             caller=record.get("caller", ""),
             audit=int(record.get("audit", 0)),
+            pictures=record.get("pictures", ""),
         )
 
     def as_record(self) -> dict[str, str]:

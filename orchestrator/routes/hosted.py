@@ -20,7 +20,7 @@ async def densenet_predict(request: Request) -> Response:
         with here.telemetry.analysis("sync") as stages:
             analysis = here.analyse(upload, wanted, stages.begin)
             stages.begin("storing")
-            hosted = host(analysis, here.store)
+            hosted = host(analysis, here.store, here.store.name(analysis.report.analysis_id))
         tell_subject(request.scope, "analysis_id", analysis.report.analysis_id)
         here.telemetry.analysed(analysis.report)
         here.notes.add(analysis.report)

@@ -10,23 +10,29 @@ from orchestrator.study import Overlay
 class Store(Protocol):
     """Keep the overlays of analyses.
 
-    Names follow from the analysis' identifier, so putting the same analysis again replaces its
-    overlays: a job that is run twice leaves what one run leaves.
+    What is put under one name twice replaces itself: a job that is run twice leaves what one run leaves.
     """
+
+    def name(self, analysis_id: str) -> str:
+        """Return a name for the overlays of an analysis, which nobody guesses without the store's secret.
+
+        It is the same as long as the secret is. Whoever may have to find them after that must keep it.
+        """
+        ...
 
     def put(
         self,
-        analysis_id: str,
+        name: str,
         overlays: Sequence[Overlay],
         may_take_back: Callable[[], bool] = lambda: True,
     ) -> tuple[str, ...]:
         """Keep overlays and return their URLs, in order; those of this service begin with a slash.
 
         Args:
-            analysis_id: Identifier of the analysis.
-            overlays: Its pictures.
+            name: From :meth:`name`.
+            overlays: The pictures of an analysis.
             may_take_back: Asked when some can't be kept, before those that are get deleted: tells whether
-                nobody else can have kept the same analysis meanwhile.
+                nobody else can have kept the same meanwhile.
 
         Raises:
             StoreUnavailableError: They can't be kept now.
@@ -34,8 +40,8 @@ class Store(Protocol):
         """
         ...
 
-    def delete(self, analysis_id: str) -> None:
-        """Forget every overlay of an analysis; none is no error.
+    def delete(self, name: str) -> None:
+        """Forget every overlay of a name; none is no error.
 
         Raises:
             StoreUnavailableError: They can't be deleted now.

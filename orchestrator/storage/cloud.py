@@ -66,16 +66,20 @@ class CloudStore:
         # The pool of urllib3 keeps one connection and warns about each that it drops
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
 
+    def name(self, analysis_id: str) -> str:
+        """Return a name for the overlays of an analysis; see `Store.name`."""
+        return object_name(self._account.api_secret.encode(), analysis_id)
+
     def put(
         self,
-        analysis_id: str,
+        name: str,
         overlays: Sequence[Overlay],
         may_take_back: Callable[[], bool] = lambda: True,
     ) -> tuple[str, ...]:
         """Upload overlays side by side and return their URLs, in order."""
         if not overlays:
             return ()
-        prefix = self._prefix(analysis_id)
+        prefix = _prefix(name)
         try:
             return self._upload_all(prefix, overlays)
         except BaseException:  # the end of a job's time comes as one that is nobody's here
@@ -83,12 +87,9 @@ class CloudStore:
                 self._clean_up(prefix)
             raise
 
-    def delete(self, analysis_id: str) -> None:
-        """Delete the overlays of an analysis, and their copies in the delivery network."""
-        self._retried(partial(self._delete, self._prefix(analysis_id)))
-
-    def _prefix(self, analysis_id: str) -> str:
-        return f"cxr-{object_name(self._account.api_secret.encode(), analysis_id)}-"
+    def delete(self, name: str) -> None:
+        """Delete the overlays of a name, and their copies in the delivery network."""
+        self._retried(partial(self._delete, _prefix(name)))
 
     @property
     def _options(self) -> dict[str, Any]:
@@ -176,6 +177,10 @@ class CloudStore:
                 self._sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - spreads callers
                 wait *= 2
         return _called(call)
+
+
+def _prefix(name: str) -> str:
+    return f"cxr-{name}-"
 
 
 def _called(call: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:

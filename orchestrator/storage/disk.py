@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator.errors import NotFoundError, StoreUnavailableError
+from orchestrator.folders import sync
 from orchestrator.storage.base import object_name
 from orchestrator.storage.links import Links
 from orchestrator.study import Overlay
@@ -29,24 +30,29 @@ class DiskStore:
         self._folder = folder
         self._links = links
 
+    def name(self, analysis_id: str) -> str:
+        """Return a name for the overlays of an analysis; see `Store.name`."""
+        return object_name(self._links.secret, analysis_id)
+
     def put(
         self,
-        analysis_id: str,
+        name: str,
         overlays: Sequence[Overlay],
         may_take_back: Callable[[], bool] = lambda: True,  # noqa: ARG002 - files are swept in time
     ) -> tuple[str, ...]:
         """Write overlays and return links to them, in order."""
-        name = object_name(self._links.secret, analysis_id)
         with _translated("written"):
             keys = [
                 self._write(f"{name}-{number}{overlay.extension}", overlay.content)
                 for number, overlay in enumerate(overlays)
             ]
+            if keys:  # before anybody is told that they are there
+                sync(self._shard(name))
+                sync(self._folder)
         return tuple(self._links.sign(key) for key in keys)
 
-    def delete(self, analysis_id: str) -> None:
-        """Remove the files of an analysis."""
-        name = object_name(self._links.secret, analysis_id)
+    def delete(self, name: str) -> None:
+        """Remove the files of a name."""
         with _translated("deleted"):
             for path in self._shard(name).glob(f"{name}-*"):
                 path.unlink(missing_ok=True)
@@ -89,6 +95,8 @@ class DiskStore:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
             Path(draft).replace(shard / key)
         except OSError:
             Path(draft).unlink(missing_ok=True)

@@ -54,7 +54,7 @@ def drawing(client: "redis.Redis", settings: Settings) -> tuple[Desk, str]:
     task_id = desk.submitter.submit(replace(ONE, kind="hosted")).identifier
     task = desk.ledger.begin(task_id)
     assert task is not None
-    store.put(task.analysis_id, [PICTURE])
+    store.put(store.name(task.analysis_id), [PICTURE])
     return desk, task_id
 
 
@@ -441,7 +441,7 @@ def test_forgetting_a_task_that_is_done_meanwhile_takes_its_pictures_along(
     def done_first(task_id: str) -> str:
         task = desk.ledger.begin(task_id)
         assert task is not None
-        store.put(task.analysis_id, [PICTURE])
+        store.put(store.name(task.analysis_id), [PICTURE])
         desk.ledger.succeed(task_id, 10)
         return forget(task_id)
 

@@ -22,6 +22,7 @@ import psutil
 import pytest
 import redis
 
+from orchestrator.blobs.base import upload_name
 from orchestrator.errors import (
     ModelContractError,
     ModelUnavailableError,
@@ -98,9 +99,8 @@ def test_a_task_that_is_forgotten_while_it_is_worked_on_leaves_nothing(
             client.hset(keys.task_key(task_id), "status", "RETRY")
             ledger.forget(task_id)
             if error is not None:
-                workshop.store.put(
-                    analysis_id, [overlay()]
-                )  # by the worker that it was put back for
+                # by the worker that it was put back for
+                workshop.store.put(workshop.store.name(analysis_id), [overlay()])
                 raise error("away")
             return super().predict(*arguments)
 
@@ -142,6 +142,43 @@ def test_a_try_that_fails_takes_its_pictures_back_unless_the_task_is_another_wor
             run_task(task_id)
         task = find(hosted, client, task_id)
         assert (task.status, len(cloud.assets)) == (("SUCCESS", 2) if is_lost else ("FAILURE", 0))
+
+
+def test_pictures_are_found_by_whoever_has_another_secret_of_the_store(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    """It is changed after a first try has drawn; what a second draws replaces that, and is deleted with the task."""
+    before, after = (replace(settings, files_secret=secret) for secret in ("before", "after"))
+    desk = create_desk(after, client, create_store(after))
+    options = Options(heatmaps=("Mass", "Edema"))
+    task_id = desk.submitter.submit(Submission([IMAGE], options, kind="hosted")).identifier
+    for used in (before, after):
+        workshop = create_workshop(used, client)
+        workshop.blobs.put(upload_name(task_id), IMAGE, 100)
+        client.hset(keys.task_key(task_id), "status", "PENDING")
+        furnish(replace(workshop, model=FakeModel()))
+        assert run_task(task_id) == "SUCCESS"
+        assert len(list(settings.data_dir.rglob("*-?.jpg"))) == 2
+    desk.forget(task_id)
+    assert not list(settings.data_dir.rglob("*-?.jpg"))
+
+
+@pytest.mark.parametrize("retries", ["1", "40"])
+def test_a_task_costs_five_work_horses_whatever_tries_it_has_left(
+    client: "redis.Redis", settings: Settings, work: Callable[..., str], retries: str
+) -> None:
+    task_id = submit(replace(settings, job_retries=int(retries)), client)
+    ledger = create_ledger(settings, client)
+    for deaths in range(1, 6):
+        work(FAKE_MODEL="deadly", JOB_RETRIES=retries)
+        task = find(settings, client, task_id)
+        assert (task.status, task.attempts) == ("RETRY" if deaths < 5 else "FAILURE", deaths)
+        assert client.zcard(keys.RQ_FAILED) == (0 if deaths < 5 else 1)
+        if deaths < 5:
+            client.zadd(keys.RQ_SCHEDULED, {task_id: 0}, xx=True)
+            assert ledger.care() == []
+    assert task.reason is not None
+    assert task.reason.code == "job_crashed"
 
 
 def test_a_task_that_is_forgotten_once_it_is_taken_costs_no_work_horse(

@@ -23,6 +23,8 @@ from tests.support.cloudinary_server import (
 from tests.support.overlays import overlay
 
 ANALYSIS = "0f8fad5b-d9cb-469f-a165-70867728950e"
+NAME = "6c2b1f0d9e8a4735b6c1d2e3f4a59687"
+OTHER_NAME = "78695a4f3e2d1c6b5374a8e9d0f1b2c6"
 UNPARSEABLE = b"<html><body>502 Bad Gateway</body></html>"
 
 
@@ -56,7 +58,7 @@ def delivered(cloud: CloudinaryServer, url: str) -> httpx.Response:
 
 def test_overlays_come_back_from_their_urls_in_order(cloud: CloudinaryServer) -> None:
     overlays = [overlay(level=40 * number) for number in range(6)]
-    urls = CloudStore(account(cloud)).put(ANALYSIS, overlays)
+    urls = CloudStore(account(cloud)).put(NAME, overlays)
     assert [delivered(cloud, url).content for url in urls] == [each.content for each in overlays]
 
 
@@ -66,14 +68,14 @@ def test_overlays_come_back_from_their_urls_in_order(cloud: CloudinaryServer) ->
 def test_every_format_keeps_its_extension(
     cloud: CloudinaryServer, file_format: str, extension: str
 ) -> None:
-    (url,) = CloudStore(account(cloud)).put(ANALYSIS, [overlay(file_format=file_format)])
+    (url,) = CloudStore(account(cloud)).put(NAME, [overlay(file_format=file_format)])
     assert url.endswith(f"-0.{extension}")
     assert delivered(cloud, url).status_code == 200
 
 
 def test_public_urls_carry_no_signature(cloud: CloudinaryServer) -> None:
     store = CloudStore(replace(account(cloud), delivery="upload"))
-    (url,) = store.put(ANALYSIS, [overlay()])
+    (url,) = store.put(NAME, [overlay()])
     assert re.fullmatch(
         rf"https://res\.cloudinary\.com/{CLOUD}/image/upload/v\d+/cxr-[0-9a-f]{{32}}-0\.jpg", url
     )
@@ -81,7 +83,7 @@ def test_public_urls_carry_no_signature(cloud: CloudinaryServer) -> None:
 
 
 def test_an_authenticated_picture_needs_its_signature(cloud: CloudinaryServer) -> None:
-    (url,) = CloudStore(account(cloud)).put(ANALYSIS, [overlay()])
+    (url,) = CloudStore(account(cloud)).put(NAME, [overlay()])
     unsigned = re.sub(r"/s--[^/]+--", "", url)
     assert unsigned != url
     assert delivered(cloud, unsigned).status_code == 401
@@ -89,12 +91,13 @@ def test_an_authenticated_picture_needs_its_signature(cloud: CloudinaryServer) -
 
 def test_uploads_run_side_by_side(cloud: CloudinaryServer) -> None:
     cloud.delay = 0.2
-    CloudStore(account(cloud)).put(ANALYSIS, [overlay() for _ in range(4)])
+    CloudStore(account(cloud)).put(NAME, [overlay() for _ in range(4)])
     assert cloud.most_at_once == 4
 
 
 def test_nothing_is_uploaded_but_pixels_and_a_random_name(cloud: CloudinaryServer) -> None:
-    CloudStore(account(cloud)).put(ANALYSIS, [overlay("Mass")])
+    store = CloudStore(account(cloud))
+    store.put(store.name(ANALYSIS), [overlay("Mass")])
     (form,) = cloud.forms
     assert set(form) == {
         "api_key",
@@ -111,32 +114,32 @@ def test_nothing_is_uploaded_but_pixels_and_a_random_name(cloud: CloudinaryServe
 
 
 def test_the_name_needs_the_secret_to_be_guessed(cloud: CloudinaryServer) -> None:
-    CloudStore(account(cloud)).put(ANALYSIS, [overlay()])
-    ours = cloud.forms[0]["public_id"]
+    ours = CloudStore(account(cloud))
     other = CloudStore(replace(account(cloud), api_secret="another"))
-    assert other._prefix(ANALYSIS) != ours[:-1]
+    assert ours.name(ANALYSIS) == CloudStore(account(cloud)).name(ANALYSIS)
+    assert ours.name(ANALYSIS) != other.name(ANALYSIS)
 
 
 def test_putting_again_replaces(cloud: CloudinaryServer) -> None:
     store = CloudStore(account(cloud))
-    store.put(ANALYSIS, [overlay(level=1), overlay(level=2)])
-    urls = store.put(ANALYSIS, [overlay(level=3), overlay(level=4)])
+    store.put(NAME, [overlay(level=1), overlay(level=2)])
+    urls = store.put(NAME, [overlay(level=3), overlay(level=4)])
     assert len(cloud.assets) == 2
     assert delivered(cloud, urls[0]).content == overlay(level=3).content
 
 
 def test_deleting_removes_the_pictures_of_that_analysis_only(cloud: CloudinaryServer) -> None:
     store = CloudStore(account(cloud))
-    store.put(ANALYSIS, [overlay(), overlay()])
-    (kept,) = store.put("another", [overlay()])
-    store.delete(ANALYSIS)
-    store.delete(ANALYSIS)
+    store.put(NAME, [overlay(), overlay()])
+    (kept,) = store.put(OTHER_NAME, [overlay()])
+    store.delete(NAME)
+    store.delete(NAME)
     assert len(cloud.assets) == 1
     assert delivered(cloud, kept).status_code == 200
 
 
 def test_no_overlays_need_no_request(cloud: CloudinaryServer) -> None:
-    assert CloudStore(account(cloud)).put(ANALYSIS, []) == ()
+    assert CloudStore(account(cloud)).put(NAME, []) == ()
     assert cloud.requests == []
 
 
@@ -154,7 +157,7 @@ def test_what_passes_is_tried_again(
     cloud: CloudinaryServer, failures: list[tuple[int, str | bytes]]
 ) -> None:
     cloud.failures = list(failures)
-    (url,) = impatient(account(cloud)).put(ANALYSIS, [overlay()])
+    (url,) = impatient(account(cloud)).put(NAME, [overlay()])
     assert delivered(cloud, url).status_code == 200
 
 
@@ -170,16 +173,16 @@ def test_deleting_is_tried_again_too(
     cloud: CloudinaryServer, failures: list[tuple[int, str | bytes]]
 ) -> None:
     store = impatient(account(cloud))
-    store.put(ANALYSIS, [overlay()])
+    store.put(NAME, [overlay()])
     cloud.failures = list(failures)
-    store.delete(ANALYSIS)
+    store.delete(NAME)
     assert cloud.assets == {}
 
 
 def test_four_failures_are_enough(cloud: CloudinaryServer) -> None:
     cloud.failures = [(500, "General Error")] * 10
     with pytest.raises(StoreUnavailableError) as caught:
-        impatient(account(cloud)).put(ANALYSIS, [overlay()])
+        impatient(account(cloud)).put(NAME, [overlay()])
     assert caught.value.retry_after
     uploads = [path for method, path in cloud.requests if method == "POST"]
     assert len(uploads) == 4
@@ -188,7 +191,7 @@ def test_four_failures_are_enough(cloud: CloudinaryServer) -> None:
 def test_a_wrong_secret_is_refused_once_and_said(cloud: CloudinaryServer) -> None:
     wrong = replace(account(cloud), api_secret="wrong-secret")
     with pytest.raises(StoreRejectedError, match="401"):
-        impatient(wrong).put(ANALYSIS, [overlay()])
+        impatient(wrong).put(NAME, [overlay()])
     assert [method for method, _ in cloud.requests] == ["POST", "DELETE"]
 
 
@@ -197,7 +200,7 @@ def test_errors_and_logs_quote_neither_secret_nor_name(
 ) -> None:
     wrong = replace(account(cloud), api_secret="wrong-secret")
     with caplog.at_level(logging.DEBUG), pytest.raises(StoreRejectedError) as caught:
-        impatient(wrong).put(ANALYSIS, [overlay()])
+        impatient(wrong).put(NAME, [overlay()])
     text = f"{caught.value!r} {caplog.text} {wrong!r}"
     assert "pictures left behind" in text
     assert "wrong-secret" not in text
@@ -208,15 +211,15 @@ def test_errors_and_logs_quote_neither_secret_nor_name(
 def test_one_failed_upload_takes_the_others_back(cloud: CloudinaryServer) -> None:
     cloud.broken_ids = ("-1",)
     with pytest.raises(StoreRejectedError):
-        impatient(account(cloud)).put(ANALYSIS, [overlay(), overlay(), overlay()])
+        impatient(account(cloud)).put(NAME, [overlay(), overlay(), overlay()])
     assert cloud.assets == {}
 
 
 def test_pictures_that_may_be_of_somebody_else_are_not_taken_back(cloud: CloudinaryServer) -> None:
-    (url,) = CloudStore(account(cloud)).put(ANALYSIS, [overlay()])
+    (url,) = CloudStore(account(cloud)).put(NAME, [overlay()])
     cloud.broken_ids = ("-1",)
     with pytest.raises(StoreRejectedError):
-        impatient(account(cloud)).put(ANALYSIS, [overlay(), overlay()], lambda: False)
+        impatient(account(cloud)).put(NAME, [overlay(), overlay()], lambda: False)
     assert delivered(cloud, url).status_code == 200
 
 
@@ -232,7 +235,7 @@ def test_what_ends_the_job_meanwhile_takes_the_pictures_back(cloud: CloudinarySe
     signal.setitimer(signal.ITIMER_REAL, 0.2)
     try:
         with pytest.raises(JobEndsError):
-            CloudStore(account(cloud)).put(ANALYSIS, [overlay(), overlay()])
+            CloudStore(account(cloud)).put(NAME, [overlay(), overlay()])
     finally:
         signal.signal(signal.SIGALRM, before)
     assert len(cloud.forms) == 2
@@ -243,14 +246,14 @@ def test_a_slow_server_is_given_up(cloud: CloudinaryServer) -> None:
     cloud.delay = 1.0
     begin = time.monotonic()
     with pytest.raises(StoreUnavailableError):
-        impatient(replace(account(cloud), timeout=0.2)).put(ANALYSIS, [overlay()])
+        impatient(replace(account(cloud), timeout=0.2)).put(NAME, [overlay()])
     assert time.monotonic() - begin < 5
 
 
 def test_a_server_that_is_away_is_unavailable(cloud: CloudinaryServer) -> None:
     away = replace(account(cloud), upload_prefix="http://127.0.0.1:9")
     with pytest.raises(StoreUnavailableError):
-        impatient(away).put(ANALYSIS, [overlay()])
+        impatient(away).put(NAME, [overlay()])
 
 
 def test_accounts_that_the_sdk_finds_in_the_environment_have_no_say(
@@ -265,9 +268,9 @@ def test_accounts_that_the_sdk_finds_in_the_environment_have_no_say(
     monkeypatch.setenv("CLOUDINARY_UPLOAD_PRESET", "other")
     cloudinary.reset_config()
     try:
-        (url,) = CloudStore(account(cloud)).put(ANALYSIS, [overlay()])
+        (url,) = CloudStore(account(cloud)).put(NAME, [overlay()])
         assert delivered(cloud, url).status_code == 200
-        CloudStore(account(cloud)).delete(ANALYSIS)
+        CloudStore(account(cloud)).delete(NAME)
     finally:
         monkeypatch.undo()
         cloudinary.reset_config()

@@ -20,6 +20,8 @@ from orchestrator.storage.sweeper import Sweeper
 from tests.support.overlays import overlay
 
 ANALYSIS = "0f8fad5b-d9cb-469f-a165-70867728950e"
+NAME = "6c2b1f0d9e8a4735b6c1d2e3f4a59687"
+OTHER_NAME = "78695a4f3e2d1c6b5374a8e9d0f1b2c6"
 HOUR = 3600
 
 
@@ -41,12 +43,13 @@ def files(folder: Path) -> list[Path]:
 def test_overlays_come_back_from_their_links_in_order(tmp_path: Path) -> None:
     overlays = [overlay(file_format=each) for each in ("JPEG", "PNG", "WEBP")]
     store = make(tmp_path)
-    found = [store.read(*parts(url)) for url in store.put(ANALYSIS, overlays)]
+    found = [store.read(*parts(url)) for url in store.put(NAME, overlays)]
     assert found == [(each.content, each.media_type) for each in overlays]
 
 
 def test_neither_links_nor_files_show_the_analysis(tmp_path: Path) -> None:
-    (url,) = make(tmp_path).put(ANALYSIS, [overlay("Mass")])
+    store = make(tmp_path)
+    (url,) = store.put(store.name(ANALYSIS), [overlay("Mass")])
     (path,) = files(tmp_path)
     for text in (url, str(path.relative_to(tmp_path))):
         assert ANALYSIS not in text
@@ -54,25 +57,25 @@ def test_neither_links_nor_files_show_the_analysis(tmp_path: Path) -> None:
 
 
 def test_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
-    make(tmp_path).put(ANALYSIS, [overlay()])
+    make(tmp_path).put(NAME, [overlay()])
     (path,) = files(tmp_path)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_putting_again_replaces(tmp_path: Path) -> None:
     store = make(tmp_path)
-    store.put(ANALYSIS, [overlay(level=1), overlay(level=2)])
-    urls = store.put(ANALYSIS, [overlay(level=3), overlay(level=4)])
+    store.put(NAME, [overlay(level=1), overlay(level=2)])
+    urls = store.put(NAME, [overlay(level=3), overlay(level=4)])
     assert len(files(tmp_path)) == 2
     assert store.read(*parts(urls[0]))[0] == overlay(level=3).content
 
 
 def test_deleting_removes_the_files_of_that_analysis_only(tmp_path: Path) -> None:
     store = make(tmp_path)
-    (gone,) = store.put(ANALYSIS, [overlay()])
-    (kept,) = store.put("another", [overlay()])
-    store.delete(ANALYSIS)
-    store.delete(ANALYSIS)
+    (gone,) = store.put(NAME, [overlay()])
+    (kept,) = store.put(OTHER_NAME, [overlay()])
+    store.delete(NAME)
+    store.delete(NAME)
     with pytest.raises(NotFoundError):
         store.read(*parts(gone))
     assert store.read(*parts(kept))[0] == overlay().content
@@ -81,7 +84,7 @@ def test_deleting_removes_the_files_of_that_analysis_only(tmp_path: Path) -> Non
 def test_a_link_works_until_it_expires(tmp_path: Path) -> None:
     now = 1_000_000.0
     store = make(tmp_path, lambda: now)
-    (url,) = store.put(ANALYSIS, [overlay()])
+    (url,) = store.put(NAME, [overlay()])
     key, expires, signature = parts(url)
     assert int(expires) == 1_003_600
     now = 1_003_600.0
@@ -105,14 +108,14 @@ def test_a_link_works_until_it_expires(tmp_path: Path) -> None:
 )
 def test_a_changed_link_is_refused(tmp_path: Path, part: int, change: Callable[[str], str]) -> None:
     store = make(tmp_path)
-    link = list(parts(store.put(ANALYSIS, [overlay(), overlay()])[0]))
+    link = list(parts(store.put(NAME, [overlay(), overlay()])[0]))
     link[part] = change(link[part])
     with pytest.raises(LinkInvalidError):
         store.read(*link)
 
 
 def test_a_link_of_another_secret_is_refused(tmp_path: Path) -> None:
-    (url,) = make(tmp_path).put(ANALYSIS, [overlay()])
+    (url,) = make(tmp_path).put(NAME, [overlay()])
     other = DiskStore(tmp_path / "files", Links(b"other", HOUR))
     with pytest.raises(LinkInvalidError):
         other.read(*parts(url))
@@ -126,12 +129,28 @@ def test_a_signature_alone_opens_no_other_file(tmp_path: Path, key: str) -> None
         store.read(*parts(Links(b"secret", HOUR).sign(key)))
 
 
+def test_pictures_are_on_the_disk_before_anybody_hears_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+
+    def fsync(descriptor: int) -> None:
+        opened = Path(f"/proc/self/fd/{descriptor}").resolve()
+        synced.append((opened, len(list(tmp_path.rglob("*-?.jpg")))))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    make(tmp_path).put(NAME, [overlay(), overlay()])
+    shard = tmp_path / "files" / NAME[:2]
+    assert [path.parent for path, _ in synced[:2]] == [shard, shard]
+    assert synced[2:] == [(shard, 2), (tmp_path / "files", 2)]
+
+
 def test_what_is_older_than_its_links_is_swept(tmp_path: Path) -> None:
     store = make(tmp_path)
-    store.put("old", [overlay(), overlay()])
+    store.put(OTHER_NAME, [overlay(), overlay()])
     for path in files(tmp_path):
         os.utime(path, (time.time() - HOUR - 5,) * 2)
-    (kept,) = store.put("young", [overlay()])
+    (kept,) = store.put(NAME, [overlay()])
     assert store.sweep() == 2
     assert store.sweep() == 0
     assert store.read(*parts(kept))[0] == overlay().content
@@ -152,7 +171,7 @@ def test_sweeping_goes_on_until_it_is_stopped(tmp_path: Path, every: float, swep
     sweeper.start()
     left = []
     for _ in range(2):
-        store.put(ANALYSIS, [overlay()])
+        store.put(NAME, [overlay()])
         (path,) = files(tmp_path)
         os.utime(path, (0, 0))
         until = time.monotonic() + 3
@@ -166,7 +185,7 @@ def test_sweeping_goes_on_until_it_is_stopped(tmp_path: Path, every: float, swep
 def test_a_folder_that_cant_be_written_is_unavailable_and_named(tmp_path: Path) -> None:
     (tmp_path / "files").write_text("a file where the folder should be")
     with pytest.raises(StoreUnavailableError, match="DATA_DIR"):
-        make(tmp_path).put(ANALYSIS, [overlay()])
+        make(tmp_path).put(NAME, [overlay()])
 
 
 def test_a_failed_write_leaves_nothing_behind(
@@ -177,5 +196,5 @@ def test_a_failed_write_leaves_nothing_behind(
 
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(StoreUnavailableError, match="No space left"):
-        make(tmp_path).put(ANALYSIS, [overlay()])
+        make(tmp_path).put(NAME, [overlay()])
     assert files(tmp_path) == []

@@ -10,6 +10,7 @@ from PIL import Image, TiffImagePlugin
 from orchestrator.errors import UnsupportedFormatError
 
 _WHITE_IS_ZERO: Final = 0  # PhotometricInterpretation
+_OLD_JPEG: Final = 6  # Compression
 _UNSIGNED: Final = 1  # SampleFormat
 _PLANE_BY_PLANE: Final = 2  # PlanarConfiguration
 _HIGHEST_BIT_FIRST: Final = 1  # FillOrder
@@ -81,6 +82,11 @@ def refuse_misread(file: Image.Image) -> None:
     """
     if not isinstance(file, TiffImagePlugin.TiffImageFile):
         return
+    if _lacks_interpretation(file):
+        raise UnsupportedFormatError(
+            "expected a TIFF that says whether black or white is zero (PhotometricInterpretation), got one that does"
+            " not; save the image as PNG and send that"
+        )
     if file.mode == "L" and not _has_unsigned_samples(file):
         raise UnsupportedFormatError(
             "expected unsigned samples of 8 bits, got signed ones; save the image as PNG and send that"
@@ -142,6 +148,13 @@ def _is_read_plane_by_plane(file: TiffImagePlugin.TiffImageFile) -> bool:
 
 def _is_unpacked_by_libtiff(file: TiffImagePlugin.TiffImageFile) -> bool:
     return bool(file.tile) and file.tile[0].codec_name == "libtiff"
+
+
+def _lacks_interpretation(file: TiffImagePlugin.TiffImageFile) -> bool:
+    """Tell whether a tag that TIFF requires is missing, where Pillow takes white for zero by itself."""
+    tags = file.tag_v2
+    is_old_jpeg = tags.get(TiffImagePlugin.COMPRESSION) == _OLD_JPEG  # always YCbCr to Pillow
+    return TiffImagePlugin.PHOTOMETRIC_INTERPRETATION not in tags and not is_old_jpeg
 
 
 def _is_white_zero(file: TiffImagePlugin.TiffImageFile) -> bool:

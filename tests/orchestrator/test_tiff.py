@@ -21,14 +21,19 @@ BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 258, 259, 262, 266
 OFFSETS, PLANAR, EXTRA_SAMPLES, SAMPLE_FORMAT = 273, 284, 338, 339
 TILES, EXIF, ICC = 324, 34665, 34675
 MAGIC: Final[Mapping[Literal["<", ">"], bytes]] = MappingProxyType({"<": b"II", ">": b"MM"})
-NO_TAGS: Final[Mapping[int, int]] = MappingProxyType({})
+NO_TAGS: Final[Mapping[int, int | list[int]]] = MappingProxyType({})
 RAMP = np.tile(np.arange(256), (40, 1))
 
 
 def tiff(
-    *planes: NDArray[Any], order: Literal["<", ">"] = "<", tags: Mapping[int, int] = NO_TAGS
+    *planes: NDArray[Any],
+    order: Literal["<", ">"] = "<",
+    tags: Mapping[int, int | list[int]] = NO_TAGS,
 ) -> bytes:
-    """Write planes as TIFF 6.0 says, a strip each, with these values of tags in the place of the usual ones."""
+    """Write planes as TIFF 6.0 says, a strip each, with these values of tags in the place of the usual ones.
+
+    A list holds all values of a tag; without any the tag is left out.
+    """
     height, width = planes[0].shape
     compress = zlib.compress if tags.get(COMPRESSION) == 8 else bytes
     strips = [compress(plane.astype(plane.dtype.newbyteorder(order)).tobytes()) for plane in planes]
@@ -46,7 +51,9 @@ def tiff(
         PLANAR: [2],
     }
     for tag, value in tags.items():
-        values[tag] = [value] * len(values.get(tag, [value]))
+        usual = values.pop(tag, [0])
+        if value != []:
+            values[tag] = value if isinstance(value, list) else [value] * len(usual)
     start = 8 + 2 + 12 * len(values) + 4
     beyond = 4 * sum(len(each) for each in values.values() if len(each) > 1)
     ends = accumulate((len(strip) for strip in strips), initial=start + beyond)
@@ -139,6 +146,39 @@ def test_compressed_samples_in_big_endian_order_are_refused_if_they_would_be_tur
         decode(tiff(samples, order=">", tags=tags), max_pixels=LIMIT)
     unsigned = tiff(DEEP, order=">", tags={PLANAR: 1, COMPRESSION: 8})
     assert first_row(unsigned) == list(range(256))
+
+
+@pytest.mark.parametrize("compression", [1, 8], ids=["none", "Deflate"])
+@pytest.mark.parametrize("samples", [BYTES, DEEP], ids=["uint8", "uint16"])
+def test_a_file_that_does_not_say_whether_white_is_zero_is_refused(
+    samples: NDArray[Any], compression: int
+) -> None:
+    tags = {PLANAR: 1, COMPRESSION: compression}
+    assert first_row(tiff(samples, tags=tags)) == list(range(256))
+    with pytest.raises(UnsupportedFormatError, match="whether black or white is zero"):
+        decode(tiff(samples, tags={**tags, PHOTOMETRIC: []}), max_pixels=LIMIT)
+
+
+def test_an_old_jpeg_inside_need_not_say_so_as_it_is_ycbcr() -> None:
+    # TIFF 6.0, section 22: JPEGInterchangeFormat says where the JPEG begins
+    jpeg = encoded(Image.fromarray(BYTES).convert("RGB"), "JPEG", quality=100)
+    begin, length = 8 + 2 + 12 * 10 + 4, len(jpeg)
+    tags = {
+        256: 256,
+        257: 40,
+        BITS: 8,
+        COMPRESSION: 6,
+        OFFSETS: begin,
+        277: 3,
+        278: 40,
+        279: length,
+        513: begin,
+        514: length,
+    }
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items()]
+    file = struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + b"".join(entries) + bytes(4) + jpeg
+
+    assert np.abs(np.subtract(first_row(file), np.arange(256))).max() <= 3
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")

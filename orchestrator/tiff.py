@@ -14,6 +14,7 @@ _OLD_JPEG: Final = 6  # Compression
 _UNSIGNED: Final = 1  # SampleFormat
 _PLANE_BY_PLANE: Final = 2  # PlanarConfiguration
 _HIGHEST_BIT_FIRST: Final = 1  # FillOrder
+_MOST_OF_BYTE: Final = 255
 _BIG_ENDIAN: Final = re.compile(r";\d+B")
 
 # A transfer function of RGB of 16 bits takes the most of what there is for a reason: 3 times 65536.
@@ -91,6 +92,10 @@ def refuse_misread(file: Image.Image) -> None:
         raise UnsupportedFormatError(
             "expected unsigned samples of 8 bits, got signed ones; save the image as PNG and send that"
         )
+    if _has_palette_of_bytes(file):
+        raise UnsupportedFormatError(
+            "expected a palette of 16 bits, got one of 8 bits; save the image as PNG and send that"
+        )
     # libtiff has put such samples into this processor's order before Pillow does so once more
     if _is_unpacked_by_libtiff(file) and _BIG_ENDIAN.search(str(file.tile[0].args)):
         raise UnsupportedFormatError(
@@ -155,6 +160,13 @@ def _lacks_interpretation(file: TiffImagePlugin.TiffImageFile) -> bool:
     tags = file.tag_v2
     is_old_jpeg = tags.get(TiffImagePlugin.COMPRESSION) == _OLD_JPEG  # always YCbCr to Pillow
     return TiffImagePlugin.PHOTOMETRIC_INTERPRETATION not in tags and not is_old_jpeg
+
+
+def _has_palette_of_bytes(file: TiffImagePlugin.TiffImageFile) -> bool:
+    """Tell whether a palette is of 8 bits: Pillow takes the upper 8 of 16, which makes it black."""
+    return (
+        file.mode in ("P", "PA") and 0 < max(file.tag_v2[TiffImagePlugin.COLORMAP]) <= _MOST_OF_BYTE
+    )
 
 
 def _is_white_zero(file: TiffImagePlugin.TiffImageFile) -> bool:

@@ -18,7 +18,7 @@ from tests.support.images import encoded, gradient
 
 LIMIT = 1_000_000
 BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 258, 259, 262, 266
-OFFSETS, PLANAR, EXTRA_SAMPLES, SAMPLE_FORMAT = 273, 284, 338, 339
+OFFSETS, PLANAR, COLOURS, EXTRA_SAMPLES, SAMPLE_FORMAT = 273, 284, 320, 338, 339
 TILES, EXIF, ICC = 324, 34665, 34675
 MAGIC: Final[Mapping[Literal["<", ">"], bytes]] = MappingProxyType({"<": b"II", ">": b"MM"})
 NO_TAGS: Final[Mapping[int, int | list[int]]] = MappingProxyType({})
@@ -179,6 +179,20 @@ def test_an_old_jpeg_inside_need_not_say_so_as_it_is_ycbcr() -> None:
     file = struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + b"".join(entries) + bytes(4) + jpeg
 
     assert np.abs(np.subtract(first_row(file), np.arange(256))).max() <= 3
+
+
+@pytest.mark.parametrize("compression", [1, 8], ids=["none", "Deflate"])
+def test_a_palette_of_eight_bits_is_refused_as_it_would_be_black(compression: int) -> None:
+    tags = {PLANAR: 1, PHOTOMETRIC: 3, COMPRESSION: compression}
+    shades = list(range(255, -1, -1))
+    sixteen = tiff(BYTES, tags={**tags, COLOURS: [257 * shade for shade in shades] * 3})
+    assert first_row(sixteen) == shades
+    with pytest.raises(UnsupportedFormatError, match="palette of 16 bits, got one of 8 bits; save"):
+        decode(tiff(BYTES, tags={**tags, COLOURS: shades * 3}), max_pixels=LIMIT)
+
+
+def test_a_palette_of_nothing_but_black_is_black_at_any_depth() -> None:
+    assert not any(first_row(tiff(BYTES, tags={PLANAR: 1, PHOTOMETRIC: 3, COLOURS: [0] * 768})))
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")

@@ -43,6 +43,7 @@ from orchestrator.tiff import (
     has_unknown_samples,
     is_inverted,
     is_unsigned,
+    lacks_samples,
     refuse_misread,
 )
 from serving.contract import ModelCard
@@ -158,8 +159,8 @@ def decode(upload: bytes, *, max_pixels: int) -> Radiograph:
             image.draft("L", image.size)  # decodes luma only; without effect on CMYK
         if (plain := _plain(image, upload)) is not None:
             return Radiograph(plain, digest)
-        if image.format == "PNG" and not are_data_intact(upload):
-            raise _damaged("PNG")
+        if lacks_samples(image) or (image.format == "PNG" and not are_data_intact(upload)):
+            raise _damaged(image.format)
         gray = _upright(_to_gray(image, upload), image)
     except _DECODER_ERRORS as err:
         raise _damaged(image.format) from err

@@ -1,8 +1,12 @@
 """Tell what Pillow makes of a TIFF's samples, where that is not what they are (TIFF 6.0)."""
 
 import io
+import math
+import operator
 import re
 import struct
+from collections.abc import Iterator
+from itertools import islice, repeat
 from typing import Final, Literal
 
 from PIL import Image, TiffImagePlugin
@@ -42,6 +46,8 @@ _SIZES: Final = {
 _DIRECTORIES: Final = (34665, 34853, 40965)  # of Exif, of GPS and of interoperability
 # StripOffsets, ColorMap and TileOffsets, whatever their type
 _TAKEN_ONE_BY_ONE: Final = (273, 320, 324)
+_STRIPS: Final = (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.STRIPBYTECOUNTS)
+_TILES: Final = (TiffImagePlugin.TILEOFFSETS, TiffImagePlugin.TILEBYTECOUNTS)
 
 
 def has_too_many_numbers(file: bytes) -> bool:
@@ -110,6 +116,23 @@ def refuse_misread(file: Image.Image) -> None:
         )
 
 
+def lacks_samples(file: Image.Image) -> bool:
+    """Tell whether strips or tiles of an uncompressed TIFF are missing or too short, at which Pillow does not look.
+
+    Where the file does not say how long they are, they are taken to be long enough.
+    """
+    if not isinstance(file, TiffImagePlugin.TiffImageFile) or _is_unpacked_by_libtiff(file):
+        return False
+    tags = file.tag_v2
+    offsets_tag, lengths_tag = _STRIPS if TiffImagePlugin.STRIPOFFSETS in tags else _TILES
+    offsets = tags[offsets_tag]
+    needed = list(islice(_lengths_needed(tags), len(offsets) + 1))
+    if len(offsets) != len(needed) or not all(offsets):
+        return True
+    lengths = tags.get(lengths_tag, needed)
+    return len(lengths) < len(needed) or any(map(operator.lt, lengths, needed))
+
+
 def has_unknown_samples(upload: bytes) -> bool:
     """Tell whether Pillow does not open a TIFF as it has no mode for its samples, rather than as it is damaged."""
     try:
@@ -153,6 +176,25 @@ def _is_read_plane_by_plane(file: TiffImagePlugin.TiffImageFile) -> bool:
 
 def _is_unpacked_by_libtiff(file: TiffImagePlugin.TiffImageFile) -> bool:
     return bool(file.tile) and file.tile[0].codec_name == "libtiff"
+
+
+def _lengths_needed(tags: TiffImagePlugin.ImageFileDirectory_v2) -> Iterator[int]:
+    """Give the bytes that each strip or tile needs for its rows inside the image (TIFF 6.0, sections 3 and 15)."""
+    width, height = tags[TiffImagePlugin.IMAGEWIDTH], tags[TiffImagePlugin.IMAGELENGTH]
+    if TiffImagePlugin.STRIPOFFSETS in tags:
+        across, rows = width, tags.get(TiffImagePlugin.ROWSPERSTRIP, height)
+    else:
+        across, rows = tags[TiffImagePlugin.TILEWIDTH], tags[TiffImagePlugin.TILELENGTH]
+    bits = tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
+    samples = tags.get(TiffImagePlugin.SAMPLESPERPIXEL, 1)
+    if tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == _PLANE_BY_PLANE:
+        planes, depth = samples, bits[0]
+    else:
+        planes, depth = 1, sum(bits[:samples]) if len(bits) > 1 else bits[0] * samples
+    row = math.ceil(across * depth / 8)
+    for _ in range(planes):
+        for top in range(0, height, rows):
+            yield from repeat(min(rows, height - top) * row, math.ceil(width / across))
 
 
 def _lacks_interpretation(file: TiffImagePlugin.TiffImageFile) -> bool:

@@ -19,7 +19,9 @@ from tests.support.images import encoded, gradient
 LIMIT = 1_000_000
 BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 258, 259, 262, 266
 OFFSETS, PLANAR, COLOURS, EXTRA_SAMPLES, SAMPLE_FORMAT = 273, 284, 320, 338, 339
-TILES, EXIF, ICC = 324, 34665, 34675
+SAMPLES, ROWS, LENGTHS = 277, 278, 279
+TILE_WIDTH, TILE_ROWS, TILES, TILE_LENGTHS = 322, 323, 324, 325
+EXIF, ICC = 34665, 34675
 MAGIC: Final[Mapping[Literal["<", ">"], bytes]] = MappingProxyType({"<": b"II", ">": b"MM"})
 NO_TAGS: Final[Mapping[int, int | list[int]]] = MappingProxyType({})
 RAMP = np.tile(np.arange(256), (40, 1))
@@ -32,22 +34,24 @@ def tiff(
 ) -> bytes:
     """Write planes as TIFF 6.0 says, a strip each, with these values of tags in the place of the usual ones.
 
-    A list holds all values of a tag; without any the tag is left out.
+    A list holds all values of a tag; without any the tag is left out. Where the tags tell of tiles, planes are those.
+    A plane of no rows has the offset 0.
     """
     height, width = planes[0].shape
     compress = zlib.compress if tags.get(COMPRESSION) == 8 else bytes
     strips = [compress(plane.astype(plane.dtype.newbyteorder(order)).tobytes()) for plane in planes]
     count = len(planes)
+    offsets, lengths = (TILES, TILE_LENGTHS) if TILE_WIDTH in tags else (OFFSETS, LENGTHS)
     values: dict[int, list[int]] = {
         256: [width],
         257: [height],
         BITS: [planes[0].dtype.itemsize * 8] * count,
         COMPRESSION: [1],
         PHOTOMETRIC: [1 if count == 1 else 2],
-        OFFSETS: [0] * count,
-        277: [count],
-        278: [height],
-        279: [len(strip) for strip in strips],
+        offsets: [0] * count,
+        SAMPLES: [count],
+        ROWS: [height],
+        lengths: [len(strip) for strip in strips],
         PLANAR: [2],
     }
     for tag, value in tags.items():
@@ -57,7 +61,7 @@ def tiff(
     start = 8 + 2 + 12 * len(values) + 4
     beyond = 4 * sum(len(each) for each in values.values() if len(each) > 1)
     ends = accumulate((len(strip) for strip in strips), initial=start + beyond)
-    values[OFFSETS] = list(ends)[:-1]
+    values[offsets] = [end if strip else 0 for end, strip in zip(ends, strips, strict=False)]
     entries, more = b"", b""
     for tag, each in sorted(values.items()):
         long = struct.pack(f"{order}{len(each)}I", *each)
@@ -169,9 +173,9 @@ def test_an_old_jpeg_inside_need_not_say_so_as_it_is_ycbcr() -> None:
         BITS: 8,
         COMPRESSION: 6,
         OFFSETS: begin,
-        277: 3,
-        278: 40,
-        279: length,
+        SAMPLES: 3,
+        ROWS: 40,
+        LENGTHS: length,
         513: begin,
         514: length,
     }
@@ -193,6 +197,101 @@ def test_a_palette_of_eight_bits_is_refused_as_it_would_be_black(compression: in
 
 def test_a_palette_of_nothing_but_black_is_black_at_any_depth() -> None:
     assert not any(first_row(tiff(BYTES, tags={PLANAR: 1, PHOTOMETRIC: 3, COLOURS: [0] * 768})))
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (40, 256), np.uint8)
+STRIPS = [NOISE[top : top + 8] for top in range(0, 40, 8)]
+ONE_PLANE = {257: 40, BITS: 8, PHOTOMETRIC: 1, SAMPLES: 1, PLANAR: 1}
+OF_STRIPS = {**ONE_PLANE, ROWS: 8}
+TILED = [
+    np.pad(NOISE, ((0, 8), (0, 0)))[top : top + 16, left : left + 64]
+    for top in range(0, 40, 16)
+    for left in range(0, 256, 64)
+]
+OF_TILES: dict[int, int | list[int]] = {
+    **ONE_PLANE,
+    256: 256,
+    TILE_WIDTH: 64,
+    TILE_ROWS: 16,
+    ROWS: [],
+}
+PACKED = NOISE[:, :92]  # 61 samples of 12 bits take 91.5 bytes
+OF_TWELVE_BITS = {256: 61, BITS: 12, PLANAR: 1}
+
+
+@pytest.mark.parametrize(
+    "upload",
+    [
+        tiff(*STRIPS, tags=OF_STRIPS),
+        tiff(*STRIPS[:3], NOISE[24:], tags={**OF_STRIPS, 257: 32}),
+        tiff(*(np.pad(strip, ((0, 1), (0, 0))) for strip in STRIPS), tags=OF_STRIPS),
+        tiff(*STRIPS, tags={**OF_STRIPS, LENGTHS: []}),
+        tiff(NOISE, tags={PLANAR: 1, ROWS: []}),
+        tiff(NOISE, tags={PLANAR: 1, ROWS: 2**32 - 1}),
+        tiff(*TILED, tags=OF_TILES),
+        tiff(*TILED[:8], *(tile[:8] for tile in TILED[8:]), tags=OF_TILES),
+        tiff(*TILED, tags={**OF_TILES, TILE_LENGTHS: []}),
+    ],
+    ids=[
+        "strips",
+        "a last one that is longer",
+        "longer ones",
+        "no lengths",
+        "no rows",
+        "more rows than there are",
+        "tiles",
+        "tiles cut below",
+        "tiles without lengths",
+    ],
+)
+def test_strips_and_tiles_that_are_whole_are_read(upload: bytes) -> None:
+    found = np.asarray(decode(upload, max_pixels=LIMIT).image)
+    np.testing.assert_array_equal(found, NOISE[: len(found)])
+
+
+@pytest.mark.parametrize(
+    "upload",
+    [
+        tiff(*STRIPS[:4], tags=OF_STRIPS),
+        tiff(*STRIPS, STRIPS[0], tags=OF_STRIPS),
+        tiff(*STRIPS[:4], NOISE[:0], tags=OF_STRIPS),
+        tiff(*STRIPS[:4], NOISE[:0], tags={**OF_STRIPS, LENGTHS: []}),
+        tiff(*STRIPS[:2], STRIPS[2][:7], *STRIPS[3:], tags=OF_STRIPS),
+        tiff(*STRIPS, tags={**OF_STRIPS, LENGTHS: [8 * 256] * 4}),
+        tiff(*STRIPS, tags={**OF_STRIPS, ROWS: []}),
+        tiff(*STRIPS, tags={**OF_STRIPS, ROWS: 0}),
+        tiff(*TILED[:11], tags=OF_TILES),
+        tiff(*TILED[:11], NOISE[:0], tags=OF_TILES),
+        tiff(TILED[0][:15], *TILED[1:], tags=OF_TILES),
+        tiff(NOISE, NOISE, tags={SAMPLES: 3, BITS: [8, 8, 8]}),
+        tiff(NOISE, NOISE, NOISE[:39]),
+        tiff(PACKED, tags={**OF_TWELVE_BITS, LENGTHS: 40 * 92 - 1}),
+    ],
+    ids=[
+        "a strip less",
+        "a strip more",
+        "a sparse strip",
+        "a sparse strip, no lengths",
+        "a short strip",
+        "a length less",
+        "one strip expected",
+        "strips of no rows",
+        "a tile less",
+        "a sparse tile",
+        "a short tile",
+        "a plane less",
+        "a short plane",
+        "a byte less of 12 bits",
+    ],
+)
+def test_strips_and_tiles_that_are_missing_or_short_are_damage(upload: bytes) -> None:
+    with pytest.raises(NotAnImageError, match="the TIFF file is damaged or cut short"):
+        decode(upload, max_pixels=LIMIT)
+
+
+def test_rows_of_twelve_bits_end_at_a_whole_byte() -> None:
+    found = decode(tiff(PACKED, tags=OF_TWELVE_BITS), max_pixels=LIMIT)
+    assert found.size == (61, 40)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")

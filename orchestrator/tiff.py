@@ -18,6 +18,7 @@ _OLD_JPEG: Final = 6  # Compression
 _UNSIGNED: Final = 1  # SampleFormat
 _PLANE_BY_PLANE: Final = 2  # PlanarConfiguration
 _HIGHEST_BIT_FIRST: Final = 1  # FillOrder
+_ALPHA_BESIDE_ONE: Final = ("LA", "La", "PA")
 _MOST_OF_BYTE: Final = 255
 _BIG_ENDIAN: Final = re.compile(r";\d+B")
 
@@ -166,10 +167,10 @@ def _is_read_plane_by_plane(file: TiffImagePlugin.TiffImageFile) -> bool:
     """Tell whether Pillow, which cuts ``RGB;16L`` or ``L;I`` into letters, one a plane, loses nothing by it."""
     tags = file.tag_v2
     is_shallow = set(tags.get(TiffImagePlugin.BITSPERSAMPLE, (1,))) <= {1, 8}
-    if _is_unpacked_by_libtiff(
-        file
-    ):  # which cuts only where there are several planes, and loses an alpha beside gray
-        return len(file.getbands()) == 1 or (is_shallow and file.mode != "LA")
+    if file.mode in _ALPHA_BESIDE_ONE:  # which libtiff loses, and Pillow takes for damage
+        return False
+    if _is_unpacked_by_libtiff(file):  # which cuts only where there are several planes
+        return len(file.getbands()) == 1 or is_shallow
     in_order = tags.get(TiffImagePlugin.FILLORDER, _HIGHEST_BIT_FIRST) == _HIGHEST_BIT_FIRST
     return is_shallow and in_order and not _is_white_zero(file)
 

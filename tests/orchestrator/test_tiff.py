@@ -90,7 +90,14 @@ DEEP = RAMP.astype(np.uint16) * 16  # a radiograph of 12 bits
         tiff(255 - BYTES, tags={PHOTOMETRIC: 0}),
         tiff(BYTES, tags={FILL_ORDER: 2}),
         tiff(RAMP.astype(np.float32), order=">", tags={SAMPLE_FORMAT: 3}),
+        tiff(BYTES, BYTES | 255, tags={PHOTOMETRIC: 1, EXTRA_SAMPLES: 2}),
         tiff(BYTES, BYTES | 255, tags={COMPRESSION: 8, PHOTOMETRIC: 1, EXTRA_SAMPLES: 2}),
+        tiff(BYTES, BYTES | 255, tags={COMPRESSION: 8, PHOTOMETRIC: 1, EXTRA_SAMPLES: 1}),
+        tiff(
+            BYTES,
+            BYTES | 255,
+            tags={COMPRESSION: 8, PHOTOMETRIC: 3, EXTRA_SAMPLES: 2, COLOURS: [65535] * 768},
+        ),
     ],
     ids=[
         "RGB",
@@ -100,7 +107,10 @@ DEEP = RAMP.astype(np.uint16) * 16  # a radiograph of 12 bits
         "white is zero",
         "bits reversed",
         "float",
+        "gray and alpha",
         "gray and alpha, Deflate",
+        "gray times alpha, Deflate",
+        "palette and alpha, Deflate",
     ],
 )
 def test_planes_that_would_be_misread_are_refused(upload: bytes) -> None:

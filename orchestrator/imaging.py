@@ -298,6 +298,8 @@ def _opaque(image: Image.Image) -> Image.Image:
     """Lay an image over black, where it is transparent."""
     if not image.has_transparency_data:
         return image
+    if image.mode == "La":  # gray that is multiplied by its alpha, which becomes nothing but LA
+        image = image.convert("LA")
     image = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
 

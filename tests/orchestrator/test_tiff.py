@@ -304,6 +304,19 @@ def test_rows_of_twelve_bits_end_at_a_whole_byte() -> None:
     assert found.size == (61, 40)
 
 
+@pytest.mark.parametrize("compression", [1, 8], ids=["none", "Deflate"])
+def test_gray_that_was_multiplied_by_its_alpha_lies_over_black_already(compression: int) -> None:
+    # TIFF 6.0, section 18: associated alpha; of alpha 128, gray is half of what it was, of 0 it is nothing
+    alpha = np.tile(np.repeat(np.array([255, 128, 0], np.uint8), 20), (40, 1))
+    gray = (np.linspace(0, 255, 60).round() * alpha / 255).round().astype(np.uint8)
+    tags: dict[int, int | list[int]] = {256: 60, BITS: [8, 8], SAMPLES: 2, EXTRA_SAMPLES: 1}
+    pixels = np.stack([gray, alpha], axis=2).reshape(40, 120)
+
+    found = first_row(tiff(pixels, tags={**tags, PLANAR: 1, COMPRESSION: compression}))
+
+    assert np.abs(np.subtract(found, gray[0])).max() <= 1
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_samples_that_pillow_has_no_mode_for_are_told_from_damage() -> None:
     unknown = tiff(DEEP, order=">", tags={PLANAR: 1, PHOTOMETRIC: 0})

@@ -304,18 +304,20 @@ def _opaque(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
 
 
-def _deep_samples(image: Image.Image, band: Box) -> NDArray[np.float32]:
+def _deep_samples(image: Image.Image, band: Box) -> NDArray[np.floating]:
     deep = np.asarray(image.crop(band))
     if is_unsigned(image):
         deep = deep.view(np.uint32)
-    samples = deep.astype(np.float32)
+    # float32 would merge shades of 32 bits that lie close together far from zero
+    exact: type[np.floating] = np.float64 if image.mode == "I" else np.float32
+    samples = deep.astype(exact)
     if (transparent := image.info.get("transparency")) is not None:
         samples[deep == transparent] = 0
     return samples
 
 
 def _scale_by_range(
-    samples: Callable[[Box], NDArray[np.float32]], size: tuple[int, int], *, inverted: bool
+    samples: Callable[[Box], NDArray[np.floating]], size: tuple[int, int], *, inverted: bool
 ) -> Image.Image:
     """Scale deep samples linearly so that the darkest becomes 0 and the brightest 255.
 
@@ -343,7 +345,7 @@ def _scale_by_range(
 
 
 def _range(
-    samples: Callable[[Box], NDArray[np.float32]], size: tuple[int, int]
+    samples: Callable[[Box], NDArray[np.floating]], size: tuple[int, int]
 ) -> tuple[float, float]:
     """Return the lowest and the highest of an image's samples."""
     low, high = math.inf, -math.inf

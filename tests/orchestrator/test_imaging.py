@@ -209,6 +209,13 @@ def test_unsigned_tiffs_of_thirty_two_bits_do_not_wrap_around() -> None:
     assert pixels(tiff(samples, "<"))[0].tolist() == list(range(256))
 
 
+@pytest.mark.parametrize("offset", [2**31, 2**32 - 256])
+def test_shades_of_thirty_two_bits_are_told_apart_far_from_zero(offset: int) -> None:
+    samples = (offset + np.arange(256, dtype=np.uint32))[None, :, None].repeat(40, axis=0)
+
+    assert pixels(tiff(samples, "<"))[0].tolist() == list(range(256))
+
+
 @pytest.mark.parametrize("mode", ["CMYK", "LAB"])
 def test_what_can_not_be_read_as_it_is_meant_is_refused(mode: str) -> None:
     if mode == "LAB":

@@ -52,19 +52,14 @@ class Caption:
 
     @property
     def number(self) -> str:
-        """Return the probability, never as 0 or 1, with decimals that tell it from the threshold."""
-        return _inside(self.probability, _decimals(self.probability, self.threshold))
+        """Return the probability, never as 0 or 1, so that it is told from the threshold."""
+        return _told_apart(self.probability, self.threshold)[0]
 
     @property
     def status(self) -> str:
         """Say on which side of the threshold the probability lies."""
-        decimals = _decimals(self.probability, self.threshold)
-        is_end = self.threshold in (0, 1)
-        threshold = (
-            f"{self.threshold:.{decimals}f}" if is_end else _inside(self.threshold, decimals)
-        )
         verb = "reaches" if self.probability >= self.threshold else "below"
-        return f"{verb} threshold {threshold}"
+        return f"{verb} threshold {_told_apart(self.probability, self.threshold)[1]}"
 
 
 def spaced(label: str) -> str:
@@ -75,6 +70,22 @@ def spaced(label: str) -> str:
 def logits(value: float) -> str:
     """Return an end of the scale with about two digits."""
     return f"{value:.1f}" if value < 9.95 else f"{value:.0f}"
+
+
+def _told_apart(probability: float, threshold: float) -> tuple[str, str]:
+    """Write both; if as many decimals as there are do not tell them apart, the lower rounded down, the higher up."""
+    decimals = _decimals(probability, threshold)
+    is_end = threshold in (0, 1)
+    number = _inside(probability, decimals)
+    mark = f"{threshold:.{decimals}f}" if is_end else _inside(threshold, decimals)
+    if probability >= threshold or number != mark:
+        return number, mark
+    down, up = round(probability, decimals), round(threshold, decimals)
+    step = 10**-decimals
+    return (
+        _inside(down - step if down > probability else down, decimals),
+        _inside(up + step if up < threshold else up, decimals),
+    )
 
 
 def _decimals(probability: float, threshold: float) -> int:

@@ -1,6 +1,7 @@
 """Check the quick way through plain gray PNGs against Pillow's decoder."""
 
 import io
+import tracemalloc
 import zlib
 from hashlib import sha256
 
@@ -10,7 +11,7 @@ from PIL import Image, PngImagePlugin
 
 from orchestrator import errors
 from orchestrator.imaging import decode
-from orchestrator.png import decode_plain
+from orchestrator.png import are_data_intact, decode_plain
 from tests.support.images import ORIENTATION, chunk, encoded, nih_files, png_of_lines
 
 LIMIT = 10_000_000
@@ -184,3 +185,109 @@ def test_a_wrong_checksum_of_pixels_is_refused() -> None:
 
     with pytest.raises(errors.NotAnImageError, match="damaged"):
         decode(bytes(file), max_pixels=LIMIT)
+
+
+def lines_of(size: tuple[int, int], bits: int, interlaced: bool) -> list[bytes]:
+    """Return the unfiltered lines of a picture of pixels of so many bits, all set (PNG 3rd edition, 7.2 and 8.1)."""
+    picture = np.ones(size[::-1], bool)
+    # as in the example of 8.1: pixels of pass 1 are the first of eight columns and rows, and so on
+    passes = (
+        [
+            picture[::8, ::8],
+            picture[::8, 4::8],
+            picture[4::8, ::4],
+            picture[::4, 2::4],
+            picture[2::4, ::2],
+            picture[::2, 1::2],
+            picture[1::2],
+        ]
+        if interlaced
+        else [picture]
+    )
+    return [
+        b"\0" + np.packbits(np.repeat(line, bits)).tobytes()
+        for part in passes
+        for line in part
+        if line.size
+    ]
+
+
+def with_interlace(file: bytes) -> bytes:
+    header = file[16:28] + b"\1"
+    return file[:8] + chunk(b"IHDR", header) + file[33:]
+
+
+@pytest.mark.parametrize("size", [(60, 40), (33, 32), (47, 61)])
+@pytest.mark.parametrize(
+    ("colour_type", "bit_depth", "bits"),
+    [
+        (0, 1, 1),
+        (0, 4, 4),
+        (0, 8, 8),
+        (0, 16, 16),
+        (2, 8, 24),
+        (2, 16, 48),
+        (4, 8, 16),
+        (6, 16, 64),
+    ],
+)
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_a_file_of_fewer_rows_than_its_header_claims_is_refused(
+    size: tuple[int, int], colour_type: int, bit_depth: int, bits: int, interlaced: bool
+) -> None:
+    lines = lines_of(size, bits, interlaced)
+
+    def picture(data: bytes) -> bytes:
+        file = png_of_lines(data, size, bit_depth, colour_type)
+        return with_interlace(file) if interlaced else file
+
+    whole = decode(picture(b"".join(lines)), max_pixels=LIMIT)
+    assert np.unique(np.asarray(whole.image)).size == 1
+    longer = decode(picture(b"".join(lines) + b"more"), max_pixels=LIMIT)
+    assert longer.image.tobytes() == whole.image.tobytes()
+    for short in (lines[:-1], lines[: len(lines) // 2], lines[:1], []):
+        with pytest.raises(errors.NotAnImageError, match="damaged or cut short"):
+            decode(picture(b"".join(short)), max_pixels=LIMIT)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (4, 5), (5, 1)])
+def test_passes_without_pixels_have_no_lines(size: tuple[int, int]) -> None:
+    data = b"".join(lines_of(size, 8, interlaced=True))
+
+    assert are_data_intact(with_interlace(png_of_lines(data, size)))
+    assert not are_data_intact(with_interlace(png_of_lines(data[:-1], size)))
+
+
+@pytest.mark.parametrize("length", [1, 7, 1000])
+def test_rows_are_counted_across_chunks_of_any_length(length: int) -> None:
+    def in_chunks(lines: bytes) -> bytes:
+        data = zlib.compress(lines)
+        parts = [data[at : at + length] for at in range(0, len(data), length)]
+        empty = png_of_lines(b"", SIZE)
+        return empty[:33] + b"".join(chunk(b"IDAT", each) for each in parts) + empty[-12:]
+
+    lines = (b"\0" + bytes(60)) * 40
+    assert are_data_intact(in_chunks(lines))
+    assert not are_data_intact(in_chunks(lines[:-1]))
+
+
+def test_nothing_is_inflated_beyond_the_rows() -> None:
+    stream = zlib.compressobj()
+    more = stream.compress((b"\0" + bytes(60)) * 50) + stream.flush(zlib.Z_FULL_FLUSH)
+    data = more + b"\xff is no block of Deflate"
+    empty = png_of_lines(b"", SIZE)
+
+    assert are_data_intact(empty[:33] + chunk(b"IDAT", data) + empty[-12:])
+    with pytest.raises(zlib.error):
+        zlib.decompressobj().decompress(data)
+
+
+def test_rows_are_counted_without_being_kept() -> None:
+    file = png_of_lines(bytes(4001 * 4000), (4000, 4000))
+    tracemalloc.start()
+    try:
+        assert are_data_intact(file)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 1e6

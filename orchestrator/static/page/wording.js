@@ -12,22 +12,36 @@ export function isFinding(prediction) {
   return prediction.positive && prediction.label !== NO_FINDING;
 }
 
-/** Return the probability, never as 0 or 1, with decimals that tell it from the threshold. */
+/** Return the probability, never as 0 or 1, so that it is told from the threshold. */
 export function probabilityText(prediction) {
-  return inside(prediction.probability, decimalsOf(prediction));
+  return toldApart(prediction)[0];
 }
 
 /** Say on which side of the threshold the probability lies. */
 export function statusText(prediction) {
-  const { threshold, positive } = prediction;
-  const decimals = decimalsOf(prediction);
-  const text = isEnd(threshold) ? threshold.toFixed(decimals) : inside(threshold, decimals);
-  return `${positive ? "reaches" : "below"} threshold ${text}`;
+  return `${prediction.positive ? "reaches" : "below"} threshold ${toldApart(prediction)[1]}`;
 }
 
 /** Return an end of the scale with about two digits. */
 export function logitsText(value) {
   return value < 9.95 ? value.toFixed(1) : value.toFixed(0);
+}
+
+/** Write both; if as many decimals as there are do not tell them apart, the lower rounded down, the higher up. */
+function toldApart(prediction) {
+  const { probability, threshold, positive } = prediction;
+  const decimals = decimalsOf(prediction);
+  const number = inside(probability, decimals);
+  const mark = isEnd(threshold) ? threshold.toFixed(decimals) : inside(threshold, decimals);
+  if (positive || number !== mark) {
+    return [number, mark];
+  }
+  const [down, up] = [probability, threshold].map((each) => Number(each.toFixed(decimals)));
+  const step = 10 ** -decimals;
+  return [
+    inside(down > probability ? down - step : down, decimals),
+    inside(up < threshold ? up + step : up, decimals),
+  ];
 }
 
 function decimalsOf({ probability, threshold, positive }) {

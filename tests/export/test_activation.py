@@ -45,11 +45,11 @@ def behind_a_hidden_sigmoid(values: Any, scale: float) -> Any:
 
 def served(model: keras.Model, folder: Path, **options: Any) -> tuple[Any, Any]:
     """Return the probabilities that a servable answers, and the model's own output."""
-    version = export_model(model, folder, labels=LABELS, preprocess="none", **options)
+    version = export_model(model, folder, labels=LABELS, preprocess="rescale", **options)
     images = probe_images(3, SIZE, SIZE)
     with session_loader(version) as call:
         answer = call("gradcam", {"image": images})
-    return answer["probabilities"], np.asarray(model(np.repeat(images.astype("f"), 3, -1)))
+    return answer["probabilities"], np.asarray(model(np.repeat(images / np.float32(255), 3, -1)))
 
 
 @pytest.mark.parametrize("activation", get_args(Activation))

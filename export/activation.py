@@ -10,6 +10,9 @@ from serving.contract import Activation
 
 # Operations that change neither values nor their order, so that one may look through them for the activation.
 _TRANSPARENT: Final = {"Cast", "Dropout", "Flatten", "Identity", "Reshape"}
+_POOLINGS: Final = {
+    "AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "Max", "MaxPooling2D", "Mean",
+}  # fmt: skip
 # By class of the operation, and by name of the function that a layer ends with.
 _ACTIVATIONS: Final[dict[str, Activation]] = {
     "Sigmoid": "sigmoid",
@@ -55,6 +58,17 @@ def squashes(start: keras.KerasTensor, end: keras.KerasTensor) -> bool:
     return any(
         kind_of(call.operation) in _ACTIVATIONS or activation_of(call.operation) in _ACTIVATIONS
         for call in calls
+    )
+
+
+def ends_in_weights(output: keras.KerasTensor) -> bool:
+    """Tell whether a dense layer or convolution without activation makes an output, but for pooling behind it."""
+    call = call_of(output)
+    while _is_transparent(call.operation) or kind_of(call.operation) in _POOLINGS:
+        call = call_of(inputs_of(call)[0])
+    # The very class: one derived of it may do anything behind the weights.
+    return type(call.operation) in (keras.layers.Conv2D, keras.layers.Dense) and (
+        activation_of(call.operation) == "linear"
     )
 
 

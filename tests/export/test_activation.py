@@ -31,9 +31,30 @@ def dense(activation: str | None, outputs: int = len(LABELS)) -> keras.Layer:
     return layers.Dense(outputs, activation=activation)
 
 
+def averaged(then: Head) -> keras.Model:
+    """Build a fully convolutional model, a map per label that something is done to before it is averaged."""
+    trunk = backbone()
+    maps = layers.Conv2D(len(LABELS), 1, activation="sigmoid")(trunk.output)
+    return keras.Model(trunk.input, layers.GlobalAveragePooling2D()(then(maps)))
+
+
 def convolution_then_flatten(values: Any) -> Any:
     values = layers.Reshape((1, 1, 12))(values)
     return layers.Flatten()(layers.Conv2D(len(LABELS), 1, activation="sigmoid")(values))
+
+
+class Squashing(keras.layers.Layer):  # type: ignore[misc]
+    """Call a sigmoid that no configuration tells of."""
+
+    def call(self, values: Any) -> Any:
+        return keras.ops.sigmoid(values)
+
+
+class SquashingDense(keras.layers.Dense):  # type: ignore[misc]
+    """Answer probabilities without having an activation."""
+
+    def call(self, values: Any, training: bool | None = None) -> Any:
+        return keras.ops.sigmoid(super().call(values, training=training))
 
 
 def behind_a_hidden_sigmoid(values: Any, scale: float) -> Any:
@@ -68,16 +89,51 @@ def test_a_linear_activation_in_float32_at_the_end_is_looked_through(
         lambda values: layers.Average()([dense("sigmoid")(values) for _ in range(2)]),
         lambda values: keras.ops.clip(dense("sigmoid")(values), 1e-7, 1 - 1e-7),
         lambda values: dense("softmax", 5)(values)[:, 1:],
+        lambda values: keras.ops.hard_sigmoid(dense(None)(values)),
+        lambda values: layers.Lambda(lambda logits: 1 / (1 + keras.ops.exp(-logits)))(dense(None)(values)),
+        lambda values: Squashing()(dense(None)(values)),
+        SquashingDense(len(LABELS)),
         convolution_then_flatten,
     ],
-    ids=["concatenation", "average", "clip", "slice", "convolution"],
-)
+    ids=[
+        "concatenation", "average", "clip", "slice", "hard sigmoid", "lambda", "own layer", "own dense", "convolution",
+    ],
+)  # fmt: skip
 def test_probabilities_that_do_not_end_in_their_activation_are_refused(
     head: Head, tmp_path: Path
 ) -> None:
     with pytest.raises(UnsupportedModelError, match="say with --activation"):
         export_model(pooled(head), tmp_path, labels=LABELS, preprocess="none")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "then",
+    [layers.Dropout(0.5), layers.UpSampling2D(), lambda maps: 1 - maps],
+    ids=["dropout", "upsampling", "subtraction"],
+)
+def test_maps_of_probabilities_are_refused_whatever_is_done_before_they_are_averaged(
+    then: Head, tmp_path: Path
+) -> None:
+    with pytest.raises(UnsupportedModelError, match="say with --activation"):
+        export_model(averaged(then), tmp_path, labels=LABELS, preprocess="none")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["dense", "convolution"])
+def test_small_logits_of_a_layer_of_weights_are_taken_for_what_they_are(
+    kind: str, tmp_path: Path
+) -> None:
+    trunk = backbone()
+    answer = dense(None, 1) if kind == "dense" else layers.Conv2D(1, 1)
+    steps = [layers.GlobalAveragePooling2D(), answer]
+    model = keras.Sequential([trunk, *(steps if kind == "dense" else reversed(steps))])
+    kernel, bias = answer.get_weights()
+    answer.set_weights([0 * kernel, bias + 0.25])
+    version = export_model(model, tmp_path, labels=LABELS[:1], preprocess="none")
+    with session_loader(version) as call:
+        answers = call("gradcam", {"image": probe_images(1, SIZE, SIZE)})
+    np.testing.assert_allclose(answers["probabilities"], [[1 / (1 + np.exp(-0.25))]], atol=1e-6)
 
 
 def test_logits_behind_a_hidden_sigmoid_are_taken_for_what_they_are(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ IN_WORDS: Final[dict[Preprocessing, str]] = {
 }
 
 
-# What normalises pixels where nothing but it and the image has been at work.
+# What normalises pixels where nothing but it and the image has been at work; code of a model's own may do so.
 _NORMALISERS: Final = {
-    "Add", "Divide", "Multiply", "Normalization", "Rescaling", "Subtract", "TrueDivide",
+    "Add", "Divide", "Lambda", "Multiply", "Normalization", "Rescaling", "Subtract", "TrueDivide",
 }  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def settle_preprocessing(asked: Preprocessing | None, logits: keras.KerasTensor)
     own = next((call for call in behind(logits) if _normalises_pixels(call)), None)
     if own is not None:
         raise UnsupportedModelError(
-            "expected --preprocess for a model that normalises pixels itself, as this one does in layer "
+            "expected --preprocess for a model that normalises pixels itself, as this one does, or may do, in layer "
             f"{own.operation.name!r}, got none; pass --preprocess none (MODEL_PREPROCESS=none) if it was trained on "
             "pixels from 0 to 255, or name what they went through before: densenet or rescale"
         )
@@ -89,10 +89,15 @@ def _known(kind: Preprocessing) -> Preprocessing:
 
 
 def _normalises_pixels(call: Any) -> bool:
-    """Tell whether a call scales or shifts what no weights have been applied to."""
+    """Tell whether a call scales or shifts what no weights have been applied to, or may do so."""
     before = (each.operation for tensor in inputs_of(call) for each in behind(tensor))
-    return kind_of(call.operation) in _NORMALISERS and not any(map(_learns, before))
+    may = kind_of(call.operation) in _NORMALISERS or not _is_keras(call.operation)
+    return may and not any(map(_learns, before))
 
 
 def _learns(operation: Any) -> bool:
     return bool(getattr(operation, "weights", ())) and kind_of(operation) not in _NORMALISERS
+
+
+def _is_keras(operation: Any) -> bool:
+    return type(operation).__module__.partition(".")[0] == "keras"

@@ -16,6 +16,15 @@ from tests.support.model_shapes import LABELS, MEAN, SHAPES, functional
 pytestmark = pytest.mark.tensorflow
 
 layers = keras.layers
+
+
+class Scale(keras.layers.Layer):  # type: ignore[misc]  # Keras comes without types
+    """Scale as Rescaling does, under another name."""
+
+    def call(self, values: Any) -> Any:
+        return values / 255.0
+
+
 OWN = {
     "rescaling": layers.Rescaling(1 / 255),
     "after augmentation": keras.Sequential([layers.RandomFlip(), layers.Rescaling(1 / 127.5, -1)]),
@@ -24,6 +33,8 @@ OWN = {
     "subtraction": lambda image: image - 127.0,
     "vgg16's": keras.applications.vgg16.preprocess_input,  # colours in reverse, minus their means
     "multiplication": lambda image: keras.ops.multiply(image, 1 / 255),
+    "lambda": layers.Lambda(lambda image: image / 255.0),
+    "own layer": Scale(),
 }
 
 
@@ -38,7 +49,15 @@ def test_a_model_that_normalises_pixels_itself_is_refused_until_somebody_says_wh
     assert export_model(model, tmp_path, labels=LABELS, preprocess="none").name == "1"
 
 
-@pytest.mark.parametrize("after", [layers.Rescaling(0.5), layers.Normalization(mean=0, variance=4)])
+@pytest.mark.parametrize(
+    "after",
+    [
+        layers.Rescaling(0.5),
+        layers.Normalization(mean=0, variance=4),
+        layers.Lambda(lambda values: values / 2),
+        Scale(),
+    ],
+)
 @pytest.mark.parametrize("frozen", [True, False])
 def test_what_normalises_features_is_nobodys_preprocessing(
     after: Callable[[Any], Any], frozen: bool

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from export.errors import ExportError
+from serving.contract import DEFAULT_LABELS
 
 SUFFIX: Final = ".card.json"
 
@@ -80,7 +81,7 @@ def read_card_file(model: Path) -> dict[str, Any]:
 def settle(beside: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Join what stands beside the model with what the command line says, which wins where it says anything.
 
-    Thresholds belong to the labels beside them, so they go where other labels are given.
+    Thresholds belong to the labels beside them, or the default ones, so they go where other labels are given.
 
     Args:
         beside: From :func:`read_card_file`.
@@ -88,6 +89,7 @@ def settle(beside: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
     """
     said = {name: value for name, value in given.items() if value is not None}
     settled = {**beside, **said}
-    if "labels" in said and "thresholds" not in said:
+    own = beside.get("labels", DEFAULT_LABELS)
+    if list(said.get("labels", own)) != list(own) and "thresholds" not in said:
         settled.pop("thresholds", None)
     return settled

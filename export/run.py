@@ -48,6 +48,11 @@ def run_export(
     if model is None:
         return export_untrained(output, seed, report, **settle({}, given))
     beside = read_card_file(model)
+    settled = settle(beside, given)
+    if "thresholds" in beside and "thresholds" not in settled:
+        report(
+            "Leaving out the thresholds beside the model, which belong to other labels; each is 0.5"
+        )
     report(f"Loading {model}")
     network = load_model(model, trust_custom_objects=trust_custom_objects)
-    return export_model(network, output, report=report, **settle(beside, given))
+    return export_model(network, output, report=report, **settled)

@@ -5,6 +5,7 @@ import pytest
 
 from export.card_file import card_file, read_card_file, settle
 from export.errors import ExportError
+from serving.contract import DEFAULT_LABELS
 
 BESIDE = {
     "labels": ["Mass"],
@@ -53,3 +54,18 @@ def test_the_command_line_wins_where_it_says_anything() -> None:
 def test_other_labels_do_not_take_the_thresholds_of_those_beside() -> None:
     assert "thresholds" not in settle(BESIDE, {"labels": ["Edema"]})
     assert settle(BESIDE, {"labels": None})["thresholds"] == [0.2]
+
+
+def test_the_same_labels_again_keep_the_thresholds_of_those_beside() -> None:
+    assert settle(BESIDE, {"labels": ("Mass",)})["thresholds"] == [0.2]
+
+
+def test_the_same_labels_in_another_order_are_other_labels() -> None:
+    beside = {"labels": ["Mass", "Edema"], "thresholds": [0.2, 0.7]}
+    assert "thresholds" not in settle(beside, {"labels": ("Edema", "Mass")})
+
+
+def test_thresholds_without_labels_beside_them_belong_to_the_default_ones() -> None:
+    beside = {"thresholds": [0.2] * 15}
+    assert settle(beside, {"labels": DEFAULT_LABELS})["thresholds"] == [0.2] * 15
+    assert "thresholds" not in settle(beside, {"labels": DEFAULT_LABELS[::-1]})

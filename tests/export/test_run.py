@@ -53,9 +53,23 @@ def test_labels_of_the_command_line_win(tmp_path: Path, exported: dict[str, Any]
     beside = {"labels": ["Mass"], "thresholds": [0.2]}
     (tmp_path / "xrv.card.json").write_text(json.dumps(beside))
     (tmp_path / "labels.txt").write_text("Edema\n")
-    run(tmp_path, labels=tmp_path / "labels.txt")
+    told: list[str] = []
+    run(tmp_path, labels=tmp_path / "labels.txt", report=told.append)
     assert exported["labels"] == ("Edema",)
     assert "thresholds" not in exported
+    assert told[0].startswith("Leaving out the thresholds beside the model")
+
+
+def test_the_labels_beside_the_model_given_again_leave_its_thresholds(
+    tmp_path: Path, exported: dict[str, Any]
+) -> None:
+    beside = {"labels": ["Mass", "Edema"], "thresholds": [0.2, 0.7]}
+    (tmp_path / "xrv.card.json").write_text(json.dumps(beside))
+    (tmp_path / "labels.txt").write_text("Mass\nEdema\n")
+    told: list[str] = []
+    run(tmp_path, labels=tmp_path / "labels.txt", report=told.append)
+    assert exported["thresholds"] == [0.2, 0.7]
+    assert [step.partition(" ")[0] for step in told] == ["Loading"]
 
 
 def test_without_anything_said_the_exporters_own_defaults_hold(

@@ -84,11 +84,17 @@ proto: $(VENV)/.dev ## generate the gRPC messages anew
 clean: ## remove what make has made; leaves the data folder alone
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info
 
-# One environment serves both: the development set holds everything that the running set does.
+# One environment serves both: the development set holds everything that the running set does, and is the one to be
+# brought up to date where it has been installed.
+ifeq ($(wildcard $(VENV)/.dev),)
 $(VENV)/.run: requirements/run.txt pyproject.toml | $(VENV)/bin/python
-	@test -e $(VENV)/.dev || $(PIP) --require-hashes -r requirements/run.txt
+	@$(PIP) --require-hashes -r requirements/run.txt
 	@$(PIP) --no-deps --editable .
 	@touch $@
+else
+$(VENV)/.run: $(VENV)/.dev
+	@touch $@
+endif
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 	@$(PIP) --require-hashes -r requirements/dev.txt

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator.settings import Settings
+from serving.contract import MODEL_NAME
 
 _CHUNK: Final = 1 << 20
 _CARD_SUFFIX: Final = ".card.json"  # as in export/card_file.py
@@ -47,12 +48,14 @@ def export(settings: Settings, folder: Path) -> None:
 
 
 def _arguments(settings: Settings) -> list[str]:
+    # Left out where it is the exporter's own, so that what was exported under that name stays the same export.
+    name = [] if settings.model_name == MODEL_NAME else ["--name", settings.model_name]
     if settings.model_path is None:
-        return ["--demo"]
+        return ["--demo", *name]
     labels = [] if settings.model_labels is None else ["--labels", str(settings.model_labels)]
     preprocess = settings.model_preprocess
     wanted = [] if preprocess is None else ["--preprocess", preprocess]
-    return [str(settings.model_path), *labels, *wanted]
+    return [str(settings.model_path), *labels, *wanted, *name]
 
 
 def _files(settings: Settings) -> list[Path]:

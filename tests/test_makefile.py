@@ -8,11 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-OLD, PINNED, NEW = (
-    1e9,
-    1.1e9,
-    1.2e9,
-)  # when files were written; all in the past, of which make does not complain
+OLD, PINNED, NEW = 1e9, 1.1e9, 1.2e9  # when files were written
 
 
 def planned(folder: Path, **stamps: float) -> list[str]:

@@ -105,9 +105,12 @@ class Heat:
         A matrix product takes a quarter of the time that a product and a sum with broadcasting take. It is made of few
         rows at a time: a large one would wake all of BLAS's threads, while other requests need the cores.
         """
-        values = np.zeros((bottom - top, self.size[0]), np.float32)
+        values = np.empty((bottom - top, self.size[0]), np.float32)
         band = max(1, AT_ONCE // self.size[0])
-        first, last = max(top, self.warm[0]), min(bottom, self.warm[1])
+        first = min(max(top, self.warm[0]), bottom)
+        last = max(first, min(bottom, self.warm[1]))
+        values[: first - top] = 0
+        values[last - top :] = 0
         for cell, (start, end) in enumerate(pairwise(self._down.starts)):
             for row in range(max(start, first), min(end, last), band):
                 here = np.s_[row : min(row + band, end, last)]

@@ -9,7 +9,8 @@ thirds of the time; a single one takes what it took.
 
 import re
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from itertools import groupby
+from functools import lru_cache
+from itertools import chain, cycle, groupby
 from typing import Final, Protocol
 
 from gradcam.encode import save
@@ -21,6 +22,7 @@ ROW: Final = 16  # pixels down that a row of blocks takes, with colour at half r
 _START_OF_FRAME: Final = 0xC0
 _START_OF_SCAN: Final = 0xDA
 _END_OF_IMAGE: Final = b"\xff\xd9"
+_RESTARTS: Final = [bytes([0xFF, 0xD0 + number]) for number in range(8)]
 _RESTART: Final = re.compile(rb"\xff[\xd0-\xd7]")
 
 
@@ -50,7 +52,7 @@ class JpegWriter:
 
     def write(self, picture: Rows) -> bytes:
         """Return a picture as a file, without any metadata."""
-        bounds = [(top, min(top + ROW, picture.height)) for top in range(0, picture.height, ROW)]
+        bounds = _bounds(picture.height)
         names = picture.shared(bounds)
         coded = [self._known.get((number, name), b"") for number, name in enumerate(names)]
         for first, last in _runs([number for number, row in enumerate(coded) if not row]):
@@ -60,6 +62,12 @@ class JpegWriter:
             (number, name): coded[number] for number, name in enumerate(names) if name is not None
         }
         return _join(self._head, picture.height, coded)
+
+
+@lru_cache(maxsize=64)
+def _bounds(height: int) -> tuple[tuple[int, int], ...]:
+    """Return the first row of pixels of each row of blocks, and the first below it."""
+    return tuple((top, min(top + ROW, height)) for top in range(0, height, ROW))
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -87,11 +95,17 @@ def _segments(file: bytes) -> Iterator[tuple[int, int]]:
         position += 2 + int.from_bytes(file[position + 2 : position + 4])
 
 
+@lru_cache(maxsize=8)
+def _lines(head: bytes) -> int:
+    """Return where a head says how many rows of pixels there are (T.81, B.2.2)."""
+    frame = next(start for marker, start in _segments(head) if marker == _START_OF_FRAME)
+    return frame + 5  # after marker, length and sample precision
+
+
 def _join(head: bytes, height: int, rows: Sequence[bytes]) -> bytes:
     """Put a file together; restart markers count from 0 to 7 over and over (T.81, F.1.1.5.2)."""
-    frame = next(start for marker, start in _segments(head) if marker == _START_OF_FRAME)
-    lines = frame + 5  # after marker, length and sample precision (T.81, B.2.2)
-    marked = [row + bytes([0xFF, 0xD0 + number % 8]) for number, row in enumerate(rows[:-1])]
+    lines = _lines(head)
+    marked = chain.from_iterable(zip(rows[:-1], cycle(_RESTARTS), strict=False))
     return b"".join(
         [head[:lines], height.to_bytes(2), head[lines + 2 :], *marked, rows[-1], _END_OF_IMAGE]
     )

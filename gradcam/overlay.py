@@ -45,7 +45,7 @@ def blend(gray: NDArray[np.uint8], levels: NDArray[np.uint16], out: Pixels | Non
         levels: Heat ``[H, W]`` in 255ths; it is overwritten.
         out: Where to, ``[H, W]``; an array of its own if None.
     """
-    levels <<= 8
+    levels *= 256
     levels |= gray
     return _blends().take(levels, mode="wrap", out=out)  # "clip" takes a third longer
 

@@ -7,6 +7,7 @@ is true of the other.
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Literal, Protocol
 
@@ -42,6 +43,7 @@ def analyse(
     max_result_bytes: int,
     analysis_id: str | None = None,
     progress: Callable[[Stage], None] = lambda _: None,
+    drawers: Executor | None = None,
 ) -> Analysis:
     """Turn an uploaded file into a report and overlays.
 
@@ -53,6 +55,7 @@ def analyse(
         max_result_bytes: Most bytes that its overlays may take together.
         analysis_id: Identifier to use; a random one if None.
         progress: Called with the name of each stage as it begins.
+        drawers: Threads that draw overlays, in turns; None draws them in this one.
 
     Raises:
         RequestError: The upload or the options can't be served.
@@ -65,7 +68,7 @@ def analyse(
         servable, raw = model.predict(lambda card: model_input(radiograph, card))
     with clock.stage("rendering"):
         view = _view(radiograph, servable, raw)
-        overlays = rendering.draw(view, options, max_bytes=max_result_bytes)
+        overlays = rendering.draw(view, options, max_bytes=max_result_bytes, drawers=drawers)
         shown = rendering.show(radiograph.image, options) if options.radiograph else None
     report = Report(
         analysis_id=analysis_id or str(uuid.uuid4()),

@@ -1,10 +1,9 @@
 """Draw the overlays of one view: which labels, at one scale, as files."""
 
-import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from threading import Semaphore
-from typing import Final
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from PIL import Image
 from gradcam.encode import FORMATS, Format, encode
 from gradcam.heatmap import Heat
 from gradcam.jpeg import JpegWriter
+from gradcam.layout import Layout
 from gradcam.placement import Placement, Size
 from gradcam.plan import plan
 from gradcam.render import Canvas, Picture
@@ -22,11 +22,6 @@ from orchestrator.errors import ParameterError, ResultTooLargeError
 from orchestrator.resize import resized
 from orchestrator.study import Options, Overlay, Prediction, ShownRadiograph
 from serving.contract import NO_FINDING
-
-# Requests draw in turns, on half the processors: threads that draw at once hand Python's global lock to and fro
-# for each band of pixels, and the model server runs on the same machine. With fifteen overlays for each of
-# eight clients this gives 1.2 times the images per second (``make bench``, load).
-_DRAWING: Final = Semaphore(max(1, (os.cpu_count() or 1) // 2))
 
 
 @dataclass(frozen=True)
@@ -86,13 +81,16 @@ def refuse_unknown(options: Options, labels: tuple[str, ...]) -> None:
         _known(options.heatmaps, labels)
 
 
-def draw(view: View, options: Options, *, max_bytes: int) -> tuple[Overlay, ...]:
+def draw(
+    view: View, options: Options, *, max_bytes: int, drawers: Executor | None = None
+) -> tuple[Overlay, ...]:
     """Draw and encode one overlay per chosen label.
 
     Args:
         view: What to draw.
         options: How.
         max_bytes: Most bytes that the overlays may take together.
+        drawers: Threads to draw in, which take turns; None draws in this one.
 
     Raises:
         ParameterError: A label was asked for that the model doesn't have, or a format that can't hold the picture.
@@ -109,22 +107,8 @@ def draw(view: View, options: Options, *, max_bytes: int) -> tuple[Overlay, ...]
         wording=Wording(labels, warnings=view.warnings),
     )
     _refuse_too_long(layout.size, options.format)
-    size = (layout.radiograph.width, layout.radiograph.height)
-    write = _writer(options.format)
-    with _DRAWING:
-        canvas = Canvas(resized(view.radiograph, size), layout, view.scale)
-        drawn: list[Overlay] = []
-        room = max_bytes
-        for index, label in enumerate(labels):
-            if label in chosen:
-                drawn.append(_overlay(canvas, view, index, options, write))
-                room -= len(drawn[-1].content)
-                if room < 0:
-                    raise ResultTooLargeError(
-                        f"expected overlays of at most {max_bytes} bytes together, got more with {len(drawn)} of"
-                        f" {len(chosen)}; ask for fewer labels, a smaller max_size, or format jpeg"
-                    )
-        return tuple(drawn)
+    work = partial(_draw, view, options, layout, chosen, max_bytes)
+    return drawers.submit(work).result() if drawers else work()
 
 
 def show(radiograph: Image.Image, options: Options) -> ShownRadiograph:
@@ -143,6 +127,26 @@ def show(radiograph: Image.Image, options: Options) -> ShownRadiograph:
         media_type=FORMATS[options.format].media_type,
         size=shown.size,
     )
+
+
+def _draw(
+    view: View, options: Options, layout: Layout, chosen: tuple[str, ...], max_bytes: int
+) -> tuple[Overlay, ...]:
+    size = (layout.radiograph.width, layout.radiograph.height)
+    write = _writer(options.format)
+    canvas = Canvas(resized(view.radiograph, size), layout, view.scale)
+    drawn: list[Overlay] = []
+    room = max_bytes
+    for index, prediction in enumerate(view.predictions):
+        if prediction.label in chosen:
+            drawn.append(_overlay(canvas, view, index, options, write))
+            room -= len(drawn[-1].content)
+            if room < 0:
+                raise ResultTooLargeError(
+                    f"expected overlays of at most {max_bytes} bytes together, got more with {len(drawn)} of"
+                    f" {len(chosen)}; ask for fewer labels, a smaller max_size, or format jpeg"
+                )
+    return tuple(drawn)
 
 
 def _refuse_too_long(size: Size, format: Format) -> None:

@@ -1,6 +1,7 @@
 """Hold the clients that live as long as the process, and the limits on using them."""
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -110,6 +111,7 @@ class Services:
     desk_threads: BoundedThreads
     batch_threads: BoundedThreads
     streams: anyio.CapacityLimiter
+    drawers: Executor
 
     def analyse(
         self, upload: bytes, options: Options, progress: Callable[[Stage], None]
@@ -122,6 +124,7 @@ class Services:
             max_pixels=self.settings.max_pixels,
             max_result_bytes=self.settings.max_result_bytes,
             progress=progress,
+            drawers=self.drawers,
         )
 
 

@@ -1,8 +1,11 @@
 import base64
 import io
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -170,3 +173,19 @@ def test_overlays_take_no_more_bytes_together_than_the_limit(spare: int, drawn: 
         f"expected overlays of at most {limit} bytes together, got more with 2 of 2; ask for fewer labels, a smaller"
         " max_size, or format jpeg"
     )
+
+
+def test_drawers_draw_what_is_drawn_without_them_and_only_overlays_wait_for_them() -> None:
+    model = FixedModel(CARD, 0.9, 0.8)
+    ask = partial(analyse, UPLOAD, model=model, max_pixels=10_000, max_result_bytes=MOST_BYTES)
+    free = threading.Event()
+    with ThreadPoolExecutor(1) as drawers, ThreadPoolExecutor(1) as caller:
+        drawers.submit(free.wait)  # it draws for another request
+        assert ask(Options(heatmaps="none"), drawers=drawers).overlays == ()
+        waiting = caller.submit(ask, Options(), drawers=drawers)
+        with pytest.raises(TimeoutError):
+            waiting.result(timeout=0.2)
+        free.set()
+        assert waiting.result(timeout=10).overlays == ask(Options()).overlays
+        with pytest.raises(ResultTooLargeError):
+            ask(Options(), drawers=drawers, max_result_bytes=1)

@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx
 
 from orchestrator.client import (
-    ATTEMPTS,
+    MOST_WAITING,
     ClientError,
     TooLargeError,
     read_image,
@@ -141,17 +141,19 @@ def _result(client: httpx.Client, task: Mapping[str, Any]) -> bytes | ClientErro
 
 
 def _patiently(client: httpx.Client, path: str) -> httpx.Response:
-    """Fetch a path, though the service may be away for a while, or asked too often.
+    """Fetch a path, though the service may be away for a while, or asked too often, which is waited for as in `send`.
 
     Raises:
         ClientError: It stays so, or refuses.
     """
-    response = _answer(client, path)
-    for _ in range(ATTEMPTS - 1):
-        if response.status_code != httpx.codes.TOO_MANY_REQUESTS:
-            break
-        time.sleep(retry_after(response))
+    waited = 0.0
+    while True:
         response = _answer(client, path)
+        if response.status_code != httpx.codes.TOO_MANY_REQUESTS or waited > MOST_WAITING:
+            break
+        pause = retry_after(response)
+        waited += max(pause, 1.0)
+        time.sleep(pause)
     if response.status_code != httpx.codes.OK:
         raise ClientError(reason(response))
     return response

@@ -16,11 +16,11 @@ from orchestrator.errors import BusyError
 from orchestrator.settings import SettingsError, client_key
 
 _PATH: Final = "/densenet_predict"
-ATTEMPTS: Final = 6
+_ATTEMPTS: Final = 6
 # Waits grow from attempt to attempt up to this; what an answer asks for is waited anyway, up to the longest.
 _LONGEST_GROWN: Final = 30.0
 _LONGEST_WAIT: Final = 600.0
-_MOST_WAITING: Final = 3600.0  # in all, while others are served
+MOST_WAITING: Final = 3600.0  # in all, while others are served
 _RETRIED: Final = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
 _OF_PROXIES: Final = (httpx.codes.BAD_GATEWAY, httpx.codes.GATEWAY_TIMEOUT)
 
@@ -156,7 +156,7 @@ def send(
         try:
             response = client.post(path, data=dict(form), files=list(files), headers=headers)
         except httpx.RequestError as err:
-            if attempt == ATTEMPTS or not _was_cut_off(err, attempt):
+            if attempt == _ATTEMPTS or not _was_cut_off(err, attempt):
                 why = f"no answer from {client.base_url} ({type(err).__name__})"
                 raise ClientError(why) from err
             pause = 1.5**attempt
@@ -165,7 +165,7 @@ def send(
             if not _passes(response):
                 break
             serves_others = _serves_others(response)
-            if waited > _MOST_WAITING or (attempt == ATTEMPTS and not serves_others):
+            if waited > MOST_WAITING or (attempt == _ATTEMPTS and not serves_others):
                 break
             pause = retry_after(response)
             if not serves_others:

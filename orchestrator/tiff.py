@@ -120,7 +120,8 @@ def refuse_misread(file: Image.Image) -> None:
 def lacks_samples(file: Image.Image) -> bool:
     """Tell whether strips or tiles of an uncompressed TIFF are missing or too short, at which Pillow does not look.
 
-    Where the file does not say how long they are, they are taken to be long enough.
+    Where the file does not say how long they are, they are taken to be long enough. A single one is, too, as some
+    writers say nonsense of it: if it ends before its rows do the file does, which Pillow sees.
     """
     if not isinstance(file, TiffImagePlugin.TiffImageFile) or _is_unpacked_by_libtiff(file):
         return False
@@ -130,6 +131,8 @@ def lacks_samples(file: Image.Image) -> bool:
     needed = list(islice(_lengths_needed(tags), len(offsets) + 1))
     if len(offsets) != len(needed) or not all(offsets):
         return True
+    if len(needed) == 1:
+        return False
     lengths = tags.get(lengths_tag, needed)
     return len(lengths) < len(needed) or any(map(operator.lt, lengths, needed))
 

@@ -227,6 +227,7 @@ OF_TILES: dict[int, int | list[int]] = {
 }
 PACKED = NOISE[:, :92]  # 61 samples of 12 bits take 91.5 bytes
 OF_TWELVE_BITS = {256: 61, BITS: 12, PLANAR: 1}
+IN_TWO = {**ONE_PLANE, **OF_TWELVE_BITS, ROWS: 20}
 
 
 @pytest.mark.parametrize(
@@ -238,6 +239,8 @@ OF_TWELVE_BITS = {256: 61, BITS: 12, PLANAR: 1}
         tiff(*STRIPS, tags={**OF_STRIPS, LENGTHS: []}),
         tiff(NOISE, tags={PLANAR: 1, ROWS: []}),
         tiff(NOISE, tags={PLANAR: 1, ROWS: 2**32 - 1}),
+        tiff(NOISE, tags={PLANAR: 1, LENGTHS: 0}),
+        tiff(NOISE, tags={PLANAR: 1, LENGTHS: 1000}),
         tiff(*TILED, tags=OF_TILES),
         tiff(*TILED[:8], *(tile[:8] for tile in TILED[8:]), tags=OF_TILES),
         tiff(*TILED, tags={**OF_TILES, TILE_LENGTHS: []}),
@@ -249,6 +252,8 @@ OF_TWELVE_BITS = {256: 61, BITS: 12, PLANAR: 1}
         "no lengths",
         "no rows",
         "more rows than there are",
+        "one of no length",
+        "one of a wrong length",
         "tiles",
         "tiles cut below",
         "tiles without lengths",
@@ -275,7 +280,7 @@ def test_strips_and_tiles_that_are_whole_are_read(upload: bytes) -> None:
         tiff(TILED[0][:15], *TILED[1:], tags=OF_TILES),
         tiff(NOISE, NOISE, tags={SAMPLES: 3, BITS: [8, 8, 8]}),
         tiff(NOISE, NOISE, NOISE[:39]),
-        tiff(PACKED, tags={**OF_TWELVE_BITS, LENGTHS: 40 * 92 - 1}),
+        tiff(PACKED[:20], PACKED[20:], tags={**IN_TWO, LENGTHS: [20 * 92, 20 * 92 - 1]}),
     ],
     ids=[
         "a strip less",
@@ -299,9 +304,15 @@ def test_strips_and_tiles_that_are_missing_or_short_are_damage(upload: bytes) ->
         decode(upload, max_pixels=LIMIT)
 
 
-def test_rows_of_twelve_bits_end_at_a_whole_byte() -> None:
-    found = decode(tiff(PACKED, tags=OF_TWELVE_BITS), max_pixels=LIMIT)
-    assert found.size == (61, 40)
+@pytest.mark.parametrize(
+    "upload",
+    [
+        tiff(PACKED, tags=OF_TWELVE_BITS),
+        tiff(PACKED[:20], PACKED[20:], tags={**IN_TWO, LENGTHS: [20 * 92] * 2}),
+    ],
+)
+def test_rows_of_twelve_bits_end_at_a_whole_byte(upload: bytes) -> None:
+    assert decode(upload, max_pixels=LIMIT).size == (61, 40)
 
 
 @pytest.mark.parametrize("compression", [1, 8], ids=["none", "Deflate"])

@@ -180,7 +180,7 @@ def test_drawers_draw_what_is_drawn_without_them_and_only_overlays_wait_for_them
     ask = partial(analyse, UPLOAD, model=model, max_pixels=10_000, max_result_bytes=MOST_BYTES)
     free = threading.Event()
     with ThreadPoolExecutor(1) as drawers, ThreadPoolExecutor(1) as caller:
-        drawers.submit(free.wait)  # it draws for another request
+        drawers.submit(free.wait, 10)  # it draws for another request
         assert ask(Options(heatmaps="none"), drawers=drawers).overlays == ()
         waiting = caller.submit(ask, Options(), drawers=drawers)
         with pytest.raises(TimeoutError):

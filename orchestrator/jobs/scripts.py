@@ -54,6 +54,14 @@ local function keep(id, ttl)
   if till then redis.call('ZADD', HELD, math.max(tonumber(till), time() + ttl), upload) end
   for _, key in ipairs({OPEN, HELD, SIZES}) do longer(key, ttl) end
 end
+-- Tells whether a task is not forgotten, or one of a batch's.
+local function is_left(id)
+  if redis.call('EXISTS', 'cxr:task:' .. id) == 1 then return true end
+  for _, task in ipairs(redis.call('LRANGE', 'cxr:batch:' .. id, 0, -1)) do
+    if redis.call('EXISTS', 'cxr:task:' .. task) == 1 then return true end
+  end
+  return false
+end
 -- Takes a task out of whatever RQ would give it to a worker from.
 local function unqueue(id)
   redis.call('LREM', QUEUE, 0, id)
@@ -118,14 +126,6 @@ ACCEPT: Final = (
     + """
 local most, most_bytes, count, bytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local ttl, in_redis = tonumber(ARGV[5]), ARGV[6] == '1'
--- Tells whether a task is not forgotten, or one of a batch's.
-local function is_left(id)
-  if redis.call('EXISTS', 'cxr:task:' .. id) == 1 then return true end
-  for _, task in ipairs(redis.call('LRANGE', 'cxr:batch:' .. id, 0, -1)) do
-    if redis.call('EXISTS', 'cxr:task:' .. task) == 1 then return true end
-  end
-  return false
-end
 if redis.call('EXISTS', KEYS[5]) == 1 then return {'repeated'} end -- the answer to the first try was lost
 if KEYS[6] then
   local known = redis.call('GET', KEYS[6])
@@ -153,7 +153,9 @@ while at <= #ARGV do
 end
 local created = string.format('%.6f', time())
 for task = 0, count - 1 do
-  redis.call('HSET', 'cxr:task:' .. ARGV[9 + 2 * task], 'created', created)
+  local key = 'cxr:task:' .. ARGV[9 + 2 * task]
+  redis.call('HSET', key, 'created', created)
+  if KEYS[6] then redis.call('HSET', key, 'once', KEYS[6]) end
 end
 longer('rq:queues', ttl)
 longer(QUEUE, ttl)
@@ -261,6 +263,7 @@ local id = ARGV[1]
 local status = redis.call('HGET', 'cxr:task:' .. id, 'status')
 if not status then return '' end
 if status == 'STARTED' then return status end
+local once = redis.call('HGET', 'cxr:task:' .. id, 'once')
 withdraw(id)
 redis.call('ZREM', FAILED, id)
 redis.call('ZREM', KEYS[5], id)
@@ -270,6 +273,8 @@ release('upload-' .. id)
 release('result-' .. id)
 redis.call('UNLINK', 'cxr:task:' .. id, 'rq:job:' .. id, 'rq:results:' .. id,
   'cxr:blob:upload-' .. id, 'cxr:blob:result-' .. id)
+local known = once and redis.call('GET', once) -- its idempotency key, which stands for nothing once nothing is left
+if known and not is_left(string.sub(known, 1, 36)) then redis.call('UNLINK', once) end
 return status
 """
 )

@@ -197,11 +197,23 @@ def test_a_batch_is_known_as_long_as_one_of_its_tasks(
     task_ids = [task["task_id"] for task in first["tasks"]]
     desk.forget(task_ids[0])
     assert desk.submit_batch(two, "key")[0]["counts"] == {"FORGOTTEN": 1, "PENDING": 1}
+    assert len(client.keys("cxr:idempotency:*")) == 1
     desk.forget(task_ids[1])
+    assert client.keys("cxr:idempotency:*") == []
     again, _ = desk.submit_batch(two, "key")
     assert again["counts"] == {"PENDING": 2}
     assert again["batch_id"] != first["batch_id"]
     assert desk.submit_batch(two, "key")[0] == again
+
+
+def test_the_key_of_a_task_is_forgotten_with_it(client: "redis.Redis", settings: Settings) -> None:
+    desk = create_desk(settings, client, create_store(settings))
+    first, second = (desk.submit(ONE, key)["task_id"] for key in ("first", "second"))
+    desk.forget(first)
+    assert len(client.keys("cxr:idempotency:*")) == 1
+    assert desk.submit(ONE, "second")["task_id"] == second
+    desk.forget(second)
+    assert client.keys("cxr:idempotency:*") == []
 
 
 def test_callers_have_their_idempotency_keys_to_themselves(

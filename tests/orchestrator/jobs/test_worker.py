@@ -422,8 +422,10 @@ def test_a_finished_task_takes_what_the_documents_reckon_with(
     job, record = map(int, re.findall(r"^\| its (?:job|record) \| (\d+) \|", plan, re.MULTILINE))
     formula = f"rate × ({job} kB × RESULT_TTL + {record} kB × (RESULT_TTL + RESULT_MEMORY))"
     assert formula in plan
-    for _ in range(20):
-        submit(settings, client)
+    (once,) = re.findall(r"^\| its `Idempotency-Key`, .+ \| ([\d.]+) \|", plan, re.MULTILINE)
+    submitter = create_submitter(settings, client)
+    for number in range(20):
+        submitter.submit(Submission([IMAGE], Options()), str(number))
     work()
 
     def taken(*patterns: str) -> float:
@@ -432,11 +434,13 @@ def test_a_finished_task_takes_what_the_documents_reckon_with(
 
     assert job / 2 < taken("rq:job:*", "rq:finished:*", "rq:results:*", f"{keys.HELD}*") <= job
     assert record / 2 < taken(keys.task_key("*")) <= record
+    assert float(once) - 0.1 < taken(keys.idempotency_key("*")) <= float(once)
     others = (
         b"rq:",
         b"cxr:task:",
         b"cxr:blob:",
         b"cxr:held",
+        b"cxr:idempotency:",
         b"cxr:audit",
         b"cxr:stats",
         b"cxr:tick",

@@ -32,6 +32,7 @@ STACK: Final = (
     ("GRAFANA_PORT", "3000", "Port of Grafana, on loopback."),
     ("COMPOSE_PROFILES", "", "`gpu` starts the model server for NVIDIA's GPUs."),
     ("CPU_MODEL_SERVERS", "1", "Model servers on the CPU; 0 beside the profile `gpu`."),
+    ("WORKER_CONTAINERS", "2", "Containers of the worker."),
     ("TAG", "latest", "Tag of the project's own images."),
     ("REVISION", "", "Revision that the images are built from; part of the version they tell."),
     ("ENV_FILE", ".env", "File that the containers take the settings from."),

@@ -45,7 +45,7 @@ def test_it_has_the_services_of_the_design() -> None:
     assert set(SERVICES) == set(names.split())
     gpu = [name for name, service in SERVICES.items() if "profiles" in service]
     assert gpu == ["model-server-gpu"]
-    assert SERVICES["worker"]["deploy"]["replicas"] == 2
+    assert SERVICES["worker"]["deploy"]["replicas"] == "${WORKER_CONTAINERS:-2}"
 
 
 def test_the_example_of_an_environment_holds_every_setting() -> None:

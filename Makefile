@@ -107,5 +107,5 @@ $(VENV)/torch/.installed: requirements/torch.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed, as TensorFlow has no other; set PYTHON")'
 	@$(PYTHON) -m venv $(VENV)

@@ -216,7 +216,9 @@ class BatchAnswer(TypedDict):
     """The tasks of many images that were accepted together."""
 
     batch_id: Uuid
-    status: BatchStatus
+    status: Annotated[
+        BatchStatus, note("`SUCCESS` once all are done and at least one of them succeeded.")
+    ]
     count: Annotated[int, note("How many images it has.", minimum=1)]
     counts: Annotated[dict[str, int], note("How many tasks have each status.")]
     tasks: list[BatchEntry]

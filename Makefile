@@ -20,7 +20,7 @@ test: $(VENV)/.dev ## run every test
 test-fast: $(VENV)/.dev ## run the tests that need no TensorFlow
 	$(BIN)/pytest -m "not tensorflow and not slow"
 
-check: $(VENV)/.dev format-check lint types imports ## everything CI runs
+check: $(VENV)/.dev format-check lint types imports ## everything CI runs, but for PyTorch (make torch)
 	$(BIN)/pytest
 
 format-check: $(VENV)/.dev

@@ -56,13 +56,15 @@ def choose_threshold(truth: Truth, probabilities: Floats, method: Method) -> flo
         method: What to reach.
 
     Returns:
-        In [0, 1], or None where positives or negatives are missing, or no threshold reaches the rate.
+        In [0, 1], or None where positives or negatives are missing, no threshold reaches the rate, or, by Youden's
+        index, none does better than to call every image positive.
     """
     if not truth.any() or truth.all():
         return None
     thresholds, sensitivity, specificity = _curve(truth, probabilities)
     if method.aim == "youden":
-        return float(thresholds[np.argmax(np.round(sensitivity + specificity, 12))])
+        index = np.round(sensitivity + specificity - 1, 12)
+        return float(thresholds[np.argmax(index)]) if index.max() > 0 else None
     rate = sensitivity if method.aim == "sensitivity" else specificity
     enough = np.flatnonzero(rate >= float(method.target or 0.0) - 1e-12)
     if not enough.size:

@@ -72,7 +72,7 @@ def read_boxes(path: Path) -> dict[str, dict[str, tuple[Box, ...]]]:
     gathered: dict[str, dict[str, list[Box]]] = {}
     entries = _json_boxes(path) if path.suffix.lower() == ".json" else _csv_boxes(path)
     for image, label, values, place in entries:
-        boxes = gathered.setdefault(image, {}).setdefault(_ALIASES.get(label, label), [])
+        boxes = gathered.setdefault(image, {}).setdefault(label, [])
         boxes.append(_box(values, f"{label} of {image} in {place}"))
     return {
         image: {label: tuple(boxes) for label, boxes in labels.items()}
@@ -81,8 +81,10 @@ def read_boxes(path: Path) -> dict[str, dict[str, tuple[Box, ...]]]:
 
 
 def _csv_boxes(path: Path) -> Iterable[_Entry]:
+    _, header = next(iter(_lines(path)), (1, []))
+    aliases = _ALIASES if _LABEL[1] in header else {}
     for number, (image, label, *values) in _rows(path, _IMAGE, _LABEL, *_BOX_COLUMNS):
-        yield image, label, values, f"line {number} of {path}"
+        yield image, aliases.get(label, label), values, f"line {number} of {path}"
 
 
 def _json_boxes(path: Path) -> Iterable[_Entry]:
@@ -119,30 +121,42 @@ def _box(values: Sequence[Any], where: str) -> Box:
 
 
 def _rows(path: Path, *columns: Sequence[str]) -> Iterable[tuple[int, list[str]]]:
-    """Yield the number of the line where a row begins, and its values in columns that have one of several names."""
+    """Yield the number of the line where a row begins, and its values in columns that have one of several names.
+
+    The first of these names an image.
+    """
     lines = _lines(path)
     _, header = next(lines, (1, []))
     indices = [_index(header, names, path) for names in columns]
     for number, values in lines:
+        if any(values[len(header) :]):
+            raise TruthError(
+                f"expected at most {len(header)} values in line {number} of {path}, got {len(values)}; separate several"
+                " labels by |, and put a value that holds a comma in quotes"
+            )
         for index in indices:
             if index >= len(values):
                 raise TruthError(
                     f"expected a value in the column {header[index]!r}, got none in line {number} of {path}; "
                     "put a comma before an empty value"
                 )
+        image = values[indices[0]]
+        if not image:
+            raise TruthError(f"expected the name of an image in line {number} of {path}, got none")
         yield number, [values[index] for index in indices]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the line where a row begins and its values, stripped of spaces; blank lines are left out."""
+    """Yield the number of the line where a row begins and its values, stripped of spaces; blank ones are left out."""
     begin = 1
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             # strict: a quote that is never closed would take all further rows for one value
             reader = csv.reader(file, strict=True)
             for values in reader:
-                if values:
-                    yield begin, [value.strip() for value in values]
+                stripped = [value.strip() for value in values]
+                if any(stripped):  # a spreadsheet writes a blank row as commas
+                    yield begin, stripped
                 begin = reader.line_num + 1
     except csv.Error as err:
         raise TruthError(

@@ -55,6 +55,12 @@ def test_without_both_kinds_there_is_no_threshold() -> None:
     assert choose_threshold(np.array([False]), np.array([0.1]), Method("youden")) is None
 
 
+def test_youden_gives_no_threshold_where_none_beats_calling_every_image_positive() -> None:
+    truth = np.array([False, True, False, True, True])
+    for given in (np.full(5, 0.5), np.array([0.9, 0.1, 0.8, 0.2, 0.3])):
+        assert choose_threshold(truth, given, Method("youden")) is None
+
+
 def test_a_rate_out_of_reach_gives_no_threshold() -> None:
     given, truth = np.array([0.5, 1.0]), np.array([True, False])
     assert choose_threshold(truth, given, Method("specificity", 0.9)) is None

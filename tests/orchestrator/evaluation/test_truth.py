@@ -24,6 +24,11 @@ def test_labels_are_separated_by_bars_and_other_columns_are_left_alone(tmp_path:
     }
 
 
+def test_blank_rows_and_empty_cells_at_the_end_are_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path, "image,labels\n,\na.png,Mass,,\n , ,\nb.png,,\n,\n")
+    assert read_labels(path) == {"a.png": {"Mass"}, "b.png": {"No Finding"}}
+
+
 def test_the_data_sets_own_columns_are_read(tmp_path: Path) -> None:
     path = written(tmp_path, "Image Index,Finding Labels,Follow-up #\na.png,Hernia,0\n")
     assert read_labels(path) == {"a.png": {"Hernia"}}
@@ -38,6 +43,12 @@ def test_the_data_sets_own_columns_are_read(tmp_path: Path) -> None:
         ("image,labels\n\na.png,Mass\n\na.png,Edema\n", "line 5"),
         ("image,labels\na.png,Mass|No Finding\n", "alone"),
         ("image,labels\n\n\na.png,Mass|No Finding\n", "line 4"),
+        (
+            "image,labels\na.png,Edema\nb.png,Mass,Nodule\n",
+            "line 3 .* separate several labels by |",
+        ),
+        ("image,labels\na.png,Mass\n,Edema\n", "the name of an image in line 3"),
+        ("image,labels\n,\n,\n", "at least one image"),
         ("image,findings\na.png\n", "expected a column 'labels'"),
         ("", "expected a column 'image'"),
     ],
@@ -101,6 +112,18 @@ def test_the_data_sets_own_boxes_are_read_with_the_label_it_names_otherwise(tmp_
     assert read_boxes(written(tmp_path, text)) == {
         "a.png": {"Infiltration": (Box(225.08, 547.02, 86.78, 79.19),)}
     }
+
+
+def test_a_label_of_ones_own_is_named_as_it_is(tmp_path: Path) -> None:
+    boxes = {"a.png": {"Infiltrate": (Box(1, 2, 3, 4),)}}
+    assert (
+        read_boxes(written(tmp_path, "image,label,x,y,width,height\na.png,Infiltrate,1,2,3,4\n"))
+        == boxes
+    )
+    assert (
+        read_boxes(written(tmp_path, '{"a.png": {"Infiltrate": [[1, 2, 3, 4]]}}', "boxes.json"))
+        == boxes
+    )
 
 
 def test_boxes_in_json_are_the_same(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Turn NumPy arrays into TensorProtos and back, without TensorFlow."""
 
+from itertools import accumulate, pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +15,7 @@ _NUMERIC: Final[dict[wire.DataType, tuple[np.dtype[Any], str]]] = {
     wire.DT_INT32: (np.dtype("<i4"), "int_val"),
     wire.DT_UINT8: (np.dtype("u1"), "int_val"),
 }
+_MORE: Final = 0x80  # in a byte of a varint that is not its last
 _WIRE_TYPES: Final = {dtype: number for number, (dtype, _) in _NUMERIC.items()}
 
 
@@ -44,8 +46,8 @@ def decode(proto: wire.TensorProto) -> NDArray[Any]:
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
     if proto.tensor_shape.unknown_rank or min(shape, default=0) < 0:
         raise TensorError(f"expected a complete shape, got {shape}")
-    values = _values(proto)
     size = int(np.prod(shape))
+    values = _values(proto, size)
     if 0 < values.size < size and not proto.tensor_content:
         # TensorFlow leaves out trailing repetitions of a typed field's last value.
         values = np.concatenate([values, np.repeat(values[-1:], size - values.size)])
@@ -54,9 +56,11 @@ def decode(proto: wire.TensorProto) -> NDArray[Any]:
     return values.reshape(shape)
 
 
-def _values(proto: wire.TensorProto) -> NDArray[Any]:
+def _values(proto: wire.TensorProto, size: int) -> NDArray[Any]:
     if proto.dtype == wire.DT_STRING:
-        return np.array(list(proto.string_val), dtype=object)
+        content = proto.tensor_content
+        strings = _strings(content, size) if content else proto.string_val
+        return np.array(list(strings), dtype=object)
     if proto.dtype not in _NUMERIC:
         raise TensorError(
             f"expected a tensor of float32, int32, uint8 or string, got {proto.dtype}"
@@ -69,3 +73,30 @@ def _values(proto: wire.TensorProto) -> NDArray[Any]:
             f"expected whole values, got {len(proto.tensor_content)} bytes of {dtype}"
         )
     return np.frombuffer(proto.tensor_content, dtype=dtype)
+
+
+def _strings(content: bytes, count: int) -> list[bytes]:
+    """Read strings as TensorFlow packs them: the lengths of all, as varints, and then the bytes of all.
+
+    It is what ``EncodeStringList`` writes (tensorflow/core/platform/tensor_coding.cc).
+    """
+    lengths: list[int] = []
+    position = 0
+    for _ in range(count):
+        length = shift = 0
+        more = True
+        while more:
+            if position == len(content):
+                raise TensorError(f"expected {count} lengths of strings, got {len(lengths)}")
+            byte = content[position]
+            length |= (byte & 0x7F) << shift
+            more = byte >= _MORE
+            shift += 7
+            position += 1
+        lengths.append(length)
+    if position + sum(lengths) != len(content):
+        raise TensorError(
+            f"expected {sum(lengths)} bytes of strings, got {len(content) - position}"
+        )
+    ends = list(accumulate(lengths, initial=position))
+    return [content[start:end] for start, end in pairwise(ends)]

@@ -98,13 +98,22 @@ def _children(settings: Settings, port: int, folder: Path) -> list[Child]:
         for number in range(1, settings.workers + 1)
     ]
     api = Child("api", [*cxr, "serve"], shared | {"PORT": str(port)} | _metrics_port(settings, 0))
-    return [*children, *workers, *_dashboard(settings, [*cxr, "dashboard"], shared), api]
+    return [*children, *workers, *_dashboard(settings, port, [*cxr, "dashboard"], shared), api]
 
 
 def _check_metrics_ports(settings: Settings) -> None:
-    """Make sure that counting on from METRICS_PORT ends at a port."""
+    """Make sure that counting on from METRICS_PORT ends at a port, and meets none that is asked for otherwise."""
+    if settings.metrics_port is None:
+        return
+    counted = range(settings.metrics_port, settings.metrics_port + settings.workers + 1)
+    for name, port in (("PORT", settings.port), ("DASHBOARD_PORT", settings.dashboard_port)):
+        if port in counted:
+            raise SettingsError(
+                f"METRICS_PORT: expected a number such that {name}={port} is none of the {len(counted)} ports from it"
+                f" on, one for the API and one for each worker, got {settings.metrics_port}; set it to another"
+            )
     highest = _HIGHEST_PORT - settings.workers
-    if settings.metrics_port is not None and settings.metrics_port > highest:
+    if settings.metrics_port > highest:
         raise SettingsError(
             f"METRICS_PORT: expected a number up to {highest}, as each of WORKERS={settings.workers} takes one of the"
             f" next, got {settings.metrics_port}; lower one of them"
@@ -124,7 +133,7 @@ def _embeds_redis() -> bool:
 
 
 def _dashboard(
-    settings: Settings, command: Sequence[str], environment: Mapping[str, str]
+    settings: Settings, api_port: int, command: Sequence[str], environment: Mapping[str, str]
 ) -> list[Child]:
     """Return the dashboard, or nothing where its port is taken: another checkout may be running."""
     if not dashboard.is_installed():
@@ -136,6 +145,8 @@ def _dashboard(
     try:
         port = _free_port(settings.dashboard_host, settings.dashboard_port)
     except click.ClickException:
+        port = None
+    if port in (None, api_port):
         click.echo(
             f"No dashboard: port {settings.dashboard_port} is taken; set DASHBOARD_PORT to another."
         )

@@ -97,7 +97,8 @@ def test_no_flag_of_the_model_server_would_be_ignored() -> None:
 
 def test_configuration_files_that_flags_name_are_in_the_image() -> None:
     text = (ROOT / "serving/Dockerfile").read_text()
-    copied = re.search(r"^COPY (.+) /etc/tensorflow-serving/$", text, re.MULTILINE)
+    # whatever the umask of the checkout, the server's user must be able to read them
+    copied = re.search(r"^COPY --chmod=644 (.+) /etc/tensorflow-serving/$", text, re.MULTILINE)
     assert copied is not None
     named = re.findall(r"=/etc/tensorflow-serving/([a-z.]+)", text)
     assert set(named) == set(copied[1].split())

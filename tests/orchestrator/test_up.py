@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator import up
-from orchestrator.settings import Settings
+from orchestrator.settings import Settings, SettingsError
+from tests.support.model_server import free_port
 
 
 @pytest.mark.parametrize(
@@ -28,3 +29,23 @@ def test_a_redis_that_is_named_is_used(
     assert ("redis" in [child.name for child in children]) is embedded
     (api,) = [child for child in children if child.name == "api"]
     assert ("REDIS_URL" in api.environment) is embedded
+
+
+@pytest.mark.parametrize("name", ["PORT", "DASHBOARD_PORT"])
+def test_ports_of_figures_that_meet_another_are_refused_naming_it(name: str) -> None:
+    counted = {"METRICS_PORT": "9100", "WORKERS": "2"}
+    for port in (9100, 9102):
+        with pytest.raises(SettingsError, match=f"^METRICS_PORT: .* {name}={port} .* 3 ports"):
+            up._check_metrics_ports(Settings.from_mapping({**counted, name: str(port)}))
+    for port in (9099, 9103):
+        up._check_metrics_ports(Settings.from_mapping({**counted, name: str(port)}))
+
+
+def test_a_dashboard_on_the_apis_port_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    settings = Settings.from_mapping({"DATA_DIR": str(tmp_path), "DASHBOARD_PORT": str(port)})
+    named = [[child.name for child in up._children(settings, api, tmp_path)] for api in (port, 1)]
+    assert ["dashboard" in names for names in named] == [False, True]
+    assert f"No dashboard: port {port} is taken" in capsys.readouterr().out

@@ -20,12 +20,18 @@ _ACTIVATIONS: Final[dict[str, Activation]] = {
     "sigmoid": "sigmoid",
     "softmax": "softmax",
 }
+# Operations whose answers are logarithms of probabilities, by class, with the name of the function.
+_LOGARITHMS: Final = {"LogSigmoid": "log_sigmoid", "LogSoftmax": "log_softmax"}
 
 
 def split_activation(
-    output: keras.KerasTensor,
+    output: keras.KerasTensor, said: Activation | None = None
 ) -> tuple[keras.KerasTensor, Activation | None]:
     """Return the logits behind an output and the activation between the two; None where there is none.
+
+    Args:
+        output: ``[N, L]``.
+        said: How probabilities follow from the output, where the user says so: softmax makes log_softmax logits.
 
     Raises:
         UnsupportedModelError: The activation is none of sigmoid, softmax, linear, or can't be taken off its layer.
@@ -38,13 +44,15 @@ def split_activation(
         tensor = before[0]
     if kind_of(operation) in _ACTIVATIONS:
         return inputs_of(call_of(tensor))[0], _ACTIVATIONS[kind_of(operation)]
-    name = activation_of(operation)
-    if name == "linear":
+    name = _LOGARITHMS.get(kind_of(operation), activation_of(operation))
+    # The softmax of logarithms of probabilities that sum to one is these probabilities.
+    if name == "linear" or (name, said) == ("log_softmax", "softmax"):
         return tensor, None
     if name not in _ACTIVATIONS:
+        way_out = ", or say --activation softmax" if name == "log_softmax" else ""
         raise UnsupportedModelError(
             f"expected a last activation among sigmoid, softmax and linear, got {name!r} in layer "
-            f"{operation.name!r}; export a model that ends with one of these"
+            f"{operation.name!r}; export a model that ends with one of these{way_out}"
         )
     before = inputs_of(call_of(tensor))
     if kind_of(operation) == "Activation":

@@ -70,7 +70,7 @@ def dissect(
         UnsupportedModelError: No such structure; the message names what was found.
     """
     _require_channels_last(output)
-    logits, own = split_activation(output)
+    logits, own = split_activation(output, activation)
     if activation is not None and own not in (None, activation):
         raise UnsupportedModelError(
             f"expected --activation for a model that answers logits, got {activation} for one that ends in {own}; "

@@ -152,6 +152,30 @@ def test_logits_that_look_like_probabilities_are_exported_where_activation_says_
     np.testing.assert_allclose(actual, 1 / (1 + np.exp(-logits)), atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["log_softmax", "log_sigmoid"])
+@pytest.mark.parametrize("kind", ["operation", "layer", "dense"])
+def test_logarithms_of_probabilities_are_refused(name: str, kind: str, tmp_path: Path) -> None:
+    function = getattr(keras.ops, name) if kind == "operation" else layers.Activation(name)
+    model = pooled(dense(name) if kind == "dense" else lambda values: function(dense(None)(values)))
+    with pytest.raises(UnsupportedModelError, match=f"softmax and linear, got '{name}'"):
+        export_model(model, tmp_path, labels=LABELS, preprocess="none")
+    with pytest.raises(UnsupportedModelError, match=f"softmax and linear, got '{name}'"):
+        export_model(model, tmp_path, labels=LABELS, preprocess="none", activation="sigmoid")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "head",
+    [dense("log_softmax"), lambda values: keras.ops.log_softmax(dense(None)(values))],
+    ids=["dense", "operation"],
+)
+def test_log_softmax_is_served_as_its_probabilities_where_activation_says_softmax(
+    head: Head, tmp_path: Path
+) -> None:
+    actual, logarithms = served(pooled(head), tmp_path, activation="softmax")
+    np.testing.assert_allclose(actual, np.exp(logarithms), atol=1e-5)
+
+
 class Ending(keras.layers.Layer):  # type: ignore[misc]
     """A dense layer whose activation is none of its configuration."""
 

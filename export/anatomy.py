@@ -138,18 +138,23 @@ def _feeding_the_pooling(logits: keras.KerasTensor) -> keras.KerasTensor:
 
 def _named(logits: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Find the output of a layer by its name."""
-    spatial: dict[str, keras.KerasTensor] = {}
+    spatial: dict[str, list[keras.KerasTensor]] = {}
     for node in behind(logits):
         if node.is_input or len(node.outputs) != 1:
             continue
         if _is_spatial(node.outputs[0]) and not _is_rearranged(node.outputs[0]):
-            spatial[node.operation.name] = node.outputs[0]
+            spatial.setdefault(node.operation.name, []).append(node.outputs[0])
     if name not in spatial:
         raise UnsupportedModelError(
             f"expected --target-layer to name one layer with an output [N, h, w, channels], got {name!r}; "
             f"the last ones are {list(spatial)[:8]}{_numbered(name, spatial)}"
         )
-    return spatial[name]
+    if len(spatial[name]) > 1:
+        raise UnsupportedModelError(
+            f"expected --target-layer to name a layer that is called once, got {name!r}, which is called "
+            f"{len(spatial[name])} times; leave out --target-layer, or name a layer of one call"
+        )
+    return spatial[name][0]
 
 
 def _numbered(name: str, known: Iterable[str]) -> str:

@@ -176,6 +176,19 @@ def test_a_layer_that_moves_channels_to_the_front_has_no_map_of_its_own(tmp_path
         export_model(model, tmp_path, labels=LABELS, target_layer=moving)
 
 
+def test_a_target_layer_that_is_called_several_times_is_refused() -> None:
+    layers = keras.layers
+    image = keras.Input((8, 8, 1))
+    shared = layers.ReLU(name="shared")
+    first = shared(layers.Conv2D(4, 3, name="once")(image))
+    values = shared(layers.Conv2D(4, 3)(first))
+    output = layers.Dense(2)(layers.GlobalAveragePooling2D()(values))
+    with pytest.raises(UnsupportedModelError, match="'shared', which is called 2 times; leave out"):
+        dissect(image, output, "shared")
+    assert dissect(image, output, "once").features.shape == (None, 6, 6, 4)
+    assert dissect(image, output).features is values
+
+
 def test_another_target_layer_gives_its_own_maps(tmp_path: Path) -> None:
     version = export_model(small_model(), tmp_path, target_layer="relu1")
     assert describe(version).target_layer == "relu1"

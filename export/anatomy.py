@@ -10,6 +10,7 @@ import keras
 from export.activation import split_activation
 from export.calls import activation_of, behind, between, call_of, inputs_of, kind_of
 from export.errors import UnsupportedModelError
+from export.placement import require_in_place
 from serving.contract import Activation
 
 Pooling = Literal["mean", "max", "flatten", "other"]
@@ -84,6 +85,7 @@ def dissect(
     features = _named(logits, target_layer) if target_layer else _feeding_the_pooling(logits)
     _require_cut(image, features, logits)
     _require_rows_of_the_image(image, features)
+    require_in_place(image, features)
     consumers = [node for node in between(features, logits) if _reads(node, features)]
     pooling = _pooling_kind(consumers, features)
     rest = [node for node in between(features, logits) if node not in consumers]

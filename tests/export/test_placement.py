@@ -1,0 +1,132 @@
+"""Check that maps lie over what they explain: nothing is cropped, flipped or turned on the way to the features."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import pytest
+
+from export.anatomy import dissect
+from export.errors import UnsupportedModelError
+
+pytestmark = pytest.mark.tensorflow
+
+layers = keras.layers
+ops = keras.ops
+Step = Callable[[Any], Any]
+
+
+def classifier(*steps: Step) -> tuple[Any, Any, Any]:
+    """Return image, features and output of a network that does something to the image first."""
+    image = keras.Input((16, 16, 3))
+    values = image
+    for step in steps:
+        values = step(values)
+    features = layers.Conv2D(4, 1, name="features")(values)
+    return image, features, layers.Dense(2)(layers.GlobalAveragePooling2D()(features))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        layers.CenterCrop(12, 12, name="here"),
+        layers.RandomCrop(12, 16, name="here"),
+        layers.Cropping2D(2, name="here"),
+        layers.Resizing(8, 12, crop_to_aspect_ratio=True, name="here"),
+        layers.Resizing(12, 8, pad_to_aspect_ratio=True, name="here"),
+        layers.Permute((2, 1, 3), name="here"),
+        layers.Permute((2, 3, 1), name="here"),
+    ],
+    ids=[
+        "centre crop", "random crop", "cropping", "crop to ratio", "pad to ratio", "transposed", "columns first",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "before", [lambda image: image, layers.Conv2D(5, 3, padding="same")], ids=["pixels", "features"]
+)
+def test_a_layer_that_moves_pixels_is_refused_by_name(step: Step, before: Step) -> None:
+    image, _, output = classifier(before, step, layers.ReLU())
+    with pytest.raises(UnsupportedModelError, match=r"inside, in 'here'; .*--resize crop"):
+        dissect(image, output)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda values: ops.flip(values, axis=1),
+        lambda values: ops.flip(values, axis=(-2, -1)),
+        ops.flip,
+        lambda values: ops.swapaxes(values, 1, 2),
+        lambda values: ops.transpose(values, (0, 2, 1, 3)),
+        lambda values: ops.moveaxis(values, 1, 2),
+        lambda values: ops.image.crop_images(values, 2, 2, target_height=8, target_width=8),
+        lambda values: values[:, 2:],
+        lambda values: values[..., :-2, :],
+        lambda values: values[:, :, ::-1],
+        lambda values: ops.moveaxis(ops.flip(ops.moveaxis(values, -1, 1), axis=2), 1, -1),
+    ],
+    ids=[
+        "flip", "flip of columns", "flip of all", "swapaxes", "transpose", "moveaxis", "crop", "rows cut",
+        "columns cut", "columns backwards", "flip of channels first",
+    ],
+)  # fmt: skip
+def test_an_operation_that_moves_pixels_is_refused(step: Step) -> None:
+    image, _, output = classifier(step)
+    with pytest.raises(UnsupportedModelError, match="lie over the whole image, upright"):
+        dissect(image, output)
+
+
+def shifted(values: Any) -> Any:
+    """Shift by a pixel, as NASNet does."""
+    values = layers.ZeroPadding2D(((0, 1), (0, 1)))(values)
+    return layers.Cropping2D(((1, 0), (1, 0)))(values)
+
+
+def squeezed(values: Any) -> Any:
+    """Weigh channels by what a crop of them says, as in an attention to channels."""
+    weights = layers.Dense(3)(layers.GlobalAveragePooling2D()(values[:, 2:]))
+    return values * layers.Reshape((1, 1, 3))(weights)
+
+
+def attending(values: Any) -> Any:
+    """Multiply rows with rows."""
+    return ops.matmul(ops.matmul(values, ops.transpose(values, (0, 1, 3, 2))), values)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [layers.ZeroPadding2D(3), layers.Conv2D(4, 7, strides=2), layers.MaxPooling2D(3, 2)],
+        [layers.RandomFlip(), layers.RandomRotation(0.1), layers.RandomTranslation(0.1, 0.1)],
+        [layers.RandomCrop(16, 16), layers.CenterCrop(16, 16)],
+        [layers.Resizing(8, 8, crop_to_aspect_ratio=True), layers.Resizing(6, 12)],
+        [layers.Permute((3, 1, 2)), layers.ReLU(), layers.Permute((2, 3, 1))],
+        [layers.Permute((2, 1, 3)), layers.Conv2D(3, 1), layers.Permute((2, 1, 3))],
+        [
+            lambda values: ops.moveaxis(values, -1, 1),
+            lambda values: ops.flip(values, axis=1),
+            lambda values: ops.transpose(values, (0, 2, 3, 1)),
+        ],
+        [lambda values: values[..., ::-1], lambda values: ops.flip(values, axis=-1)],
+        [lambda values: ops.concatenate([values[:, ::2, ::2], values[:, 1::2, 1::2]], axis=-1)],
+        [lambda values: values[..., :1]],
+        [shifted],
+        [squeezed],
+        [attending],
+    ],
+    ids=[
+        "padding and strides", "augmentation", "crops of nothing", "resizing", "channels first and back",
+        "transposed and back", "channels flipped", "colours backwards", "space to depth", "one channel", "shift",
+        "channel attention", "row attention",
+    ],
+)  # fmt: skip
+def test_what_leaves_pixels_where_they_are_is_taken(steps: list[Step]) -> None:
+    image, features, output = classifier(*steps)
+    assert dissect(image, output).features is features
+
+
+def test_what_moves_features_behind_those_explained_is_taken() -> None:
+    image, features, _ = classifier()
+    turned = layers.Permute((2, 1, 3))(layers.Cropping2D(4)(features))
+    output = layers.Dense(2)(layers.GlobalAveragePooling2D()(turned))
+    assert dissect(image, output, "features").features is features

@@ -52,4 +52,10 @@ def import_torchxrayvision(weights: Path, output: Path, name: str | None) -> Non
     click.echo(
         f"Wrote {done.model} and {done.sidecar}: {len(done.labels)} labels{left_out}", err=True
     )
+    if done.unknown:
+        click.echo(
+            f"No operating point is known for {done.unknown} of the labels: their threshold is 0.5, until "
+            "cxr calibrate sets others on your data",
+            err=True,
+        )
     click.echo(f"Next: cxr export {done.model} --output models/densenet", err=True)

@@ -15,12 +15,21 @@ from export.torchxrayvision.state import Checkpoint, as_checkpoint, trained
 
 @dataclass(frozen=True)
 class Converted:
-    """Say what was written: the files, the labels, and how many outputs were left out as untrained."""
+    """Say what was written.
+
+    Attributes:
+        model: The Keras file.
+        sidecar: What belongs on its card.
+        labels: One per output.
+        untrained: How many outputs were left out.
+        unknown: How many labels have the threshold 0.5 because no operating point is known.
+    """
 
     model: Path
     sidecar: Path
     labels: tuple[str, ...]
     untrained: int
+    unknown: int
 
 
 def convert(weights: Path, output: Path, name: str | None) -> Converted:
@@ -36,6 +45,8 @@ def convert(weights: Path, output: Path, name: str | None) -> Converted:
     """
     checkpoint = as_checkpoint(read_checkpoint(weights))
     entry = recognise(weights, name)
+    if name is not None and entry is not None:
+        _require_labels_of(entry, checkpoint)
     labels, thresholds = outputs(checkpoint, entry)
     kept = trained(labels, thresholds)
     _require_count(checkpoint, labels)
@@ -51,7 +62,13 @@ def convert(weights: Path, output: Path, name: str | None) -> Converted:
             "set": entry.name if entry else "unknown",
         },
     )
-    return Converted(output, write_sidecar(output, values), names, len(labels) - len(kept))
+    return Converted(
+        output,
+        write_sidecar(output, values),
+        names,
+        untrained=len(labels) - len(kept),
+        unknown=sum(math.isnan(thresholds[index]) for index, _, _ in kept),
+    )
 
 
 def recognise(weights: Path, name: str | None) -> Published | None:
@@ -75,7 +92,8 @@ def outputs(
     """Settle labels and operating points: the file's own where it has them, else the published ones.
 
     Raises:
-        WeightsFileError: Neither the file nor its name says what the outputs are.
+        WeightsFileError: Neither the file nor its name says what the outputs are, or which of the published sets with
+            the file's labels it is.
     """
     labels = checkpoint.labels or (entry.labels if entry else None)
     if labels is None:
@@ -88,7 +106,21 @@ def outputs(
         return labels, checkpoint.thresholds
     if entry is not None and entry.labels == labels:
         return labels, entry.thresholds
+    alike = ", ".join(each.name for each in published() if each.labels == labels)
+    if entry is None and alike:
+        raise WeightsFileError(
+            f"expected a file with operating points, or one named as published, got one with the labels of {alike} "
+            "alone; say which set it is with --weights"
+        )
     return labels, (math.nan,) * len(labels)
+
+
+def _require_labels_of(entry: Published, checkpoint: Checkpoint) -> None:
+    if checkpoint.labels not in (None, entry.labels):
+        raise WeightsFileError(
+            f"expected --weights to name the set that the file is, got {entry.name}, whose labels are not those in the "
+            "file; name the right set, or leave --weights out"
+        )
 
 
 def _require_count(checkpoint: Checkpoint, labels: tuple[str, ...]) -> None:

@@ -1,12 +1,19 @@
+import json
 import math
 from pathlib import Path
+from typing import Any
 
+import keras
+import numpy as np
 import pytest
+from click.testing import CliRunner, Result
 
+from export.torchxrayvision.cli import import_torchxrayvision
 from export.torchxrayvision.convert import outputs, recognise
 from export.torchxrayvision.errors import WeightsFileError
 from export.torchxrayvision.published import by_name, published
 from export.torchxrayvision.state import Checkpoint
+from tests.export.torchxrayvision import pickles
 
 pytestmark = pytest.mark.tensorflow  # convert loads Keras
 
@@ -47,3 +54,65 @@ def test_labels_of_another_order_do_not_take_published_points() -> None:
     labels, points = outputs(Checkpoint({}, ("Mass", "Edema")), by_name("nih"))
     assert labels == ("Mass", "Edema")
     assert all(math.isnan(point) for point in points)
+
+
+def test_labels_that_several_sets_share_ask_which_it_is_for_its_points() -> None:
+    chex = by_name("chex")
+    assert chex is not None
+    own = Checkpoint({}, chex.labels)
+    with pytest.raises(
+        WeightsFileError, match=r"labels of chex, mimic_nb, mimic_ch alone.*--weights"
+    ):
+        outputs(own, None)
+    assert outputs(own, chex) == (chex.labels, chex.thresholds)
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a network of one layer in the place of DenseNet121."""
+
+    def build(_: Any, kept: list[int]) -> keras.Model:
+        return keras.Sequential([keras.Input((4,)), keras.layers.Dense(len(kept))])
+
+    monkeypatch.setattr("export.torchxrayvision.convert.build", build)
+
+
+def imported(labels: tuple[str, ...], folder: Path, *options: str) -> Result:
+    """Import a module that carries labels, but no operating points."""
+    bias = pickles.tensor(pickles.storage("0", len(labels)), (len(labels),), (1,))
+    linear = pickles.mapping(_parameters=pickles.mapping(bias=bias))
+    classifier = pickles.instance("torch.nn.modules.linear", "Linear", linear)
+    state = pickles.mapping(
+        targets=b"](" + b"".join(map(pickles.text, labels)) + b"e",
+        _modules=pickles.mapping(classifier=classifier),
+    )
+    module = pickles.instance("torchxrayvision.models", "DenseNet", state)
+    numbers = {"0": np.zeros(len(labels), "<f4").tobytes()}
+    path = pickles.write_zip(folder / "renamed.pt", module, numbers)
+    output = ["--output", str(folder / "xrv.keras")]
+    return CliRunner().invoke(import_torchxrayvision, [str(path), *output, *options])
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_set_whose_labels_are_not_the_files_is_refused(tmp_path: Path) -> None:
+    nih = by_name("nih")
+    assert nih is not None
+    refused = imported(nih.labels, tmp_path, "--weights", "all")
+    assert refused.exit_code == 1
+    assert "got all, whose labels are not those in the file" in refused.stderr
+    assert not (tmp_path / "xrv.keras").exists()
+    done = imported(nih.labels, tmp_path, "--weights", "nih")
+    assert done.exit_code == 0, done.output
+    assert "0.5" not in done.stderr
+    card = json.loads((tmp_path / "xrv.card.json").read_text())
+    assert card["thresholds"] == [point for point in nih.thresholds if not math.isnan(point)]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_command_says_that_thresholds_are_one_half_where_no_point_is_known(
+    tmp_path: Path,
+) -> None:
+    done = imported(("Mass", "", "Edema"), tmp_path)
+    assert done.exit_code == 0, done.output
+    assert "No operating point is known for 2 of the labels: their threshold is 0.5" in done.stderr
+    assert json.loads((tmp_path / "xrv.card.json").read_text())["thresholds"] == [0.5, 0.5]

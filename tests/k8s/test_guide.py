@@ -38,10 +38,12 @@ def everything() -> Manifests:
     return Manifests(build(Combination("cpu", COMPONENTS)).objects + restore_job("cxr"))
 
 
-@needs_kubectl
-def test_the_overlay_to_start_from_holds(tmp_path: Path) -> None:
-    (text,) = re.findall(r"^```yaml\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
-    copy = tmp_path / "copy"
+FIRST, REGISTRY, THRESHOLDS = re.findall(r"^```yaml\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+
+
+def rendered(folder: Path, text: str) -> Manifests:
+    """Render an overlay of this text in a copy of the tree."""
+    copy = folder / "copy"
     for source in chain(
         K8S.rglob("*"), (ROOT / "serving").glob("*"), (ROOT / "monitoring").rglob("*")
     ):
@@ -52,7 +54,37 @@ def test_the_overlay_to_start_from_holds(tmp_path: Path) -> None:
     ours = copy / "k8s" / "overlays" / "ours"
     ours.mkdir()
     (ours / "kustomization.yaml").write_text(text)
-    manifests = render(ours)
+    (ours / "thresholds.json").write_text("{}")
+    return render(ours)
+
+
+@needs_kubectl
+def test_a_login_for_images_and_thresholds_hold_in_that_overlay(tmp_path: Path) -> None:
+    overlay = yaml.safe_load(FIRST)
+    for snippet in (REGISTRY, THRESHOLDS):
+        for key, entries in yaml.safe_load(snippet).items():
+            overlay.setdefault(key, []).extend(entries)
+    manifests = rendered(tmp_path, yaml.safe_dump(overlay))
+    assert sorted(complaints(manifests)) == [  # by the thresholds, which are another model's
+        f"lifecycle: Deployment/{name}-canary: differs from what it stands in for"
+        for name in ("api", "worker")
+    ]
+    accounts = manifests.of("ServiceAccount")
+    assert len(accounts) >= 5
+    assert all(each["imagePullSecrets"] == [{"name": "registry"}] for each in accounts)
+    told = {
+        each.name: manifests.environment(container)["THRESHOLDS"]
+        for each in manifests.workloads()
+        for container in each.spec["containers"]
+        if "THRESHOLDS" in manifests.environment(container)
+    }
+    path = "/etc/cxr/thresholds/thresholds.json"
+    assert told == {"Deployment/api": path, "Deployment/worker": path}
+
+
+@needs_kubectl
+def test_the_overlay_to_start_from_holds(tmp_path: Path) -> None:
+    manifests = rendered(tmp_path, FIRST)
     assert complaints(manifests) == []
     images = {each["image"] for w in manifests.workloads() for each in w.containers()}
     assert images == {

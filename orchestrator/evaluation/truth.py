@@ -43,7 +43,8 @@ def read_labels(path: Path) -> dict[str, frozenset[str]]:
         TruthError: The file can't be read, lacks a column, or names an image twice.
     """
     found: dict[str, frozenset[str]] = {}
-    for number, (image, labels) in _rows(path, _IMAGE, _LABELS):
+    lines = _lines(path)
+    for number, (image, labels) in _rows(path, _header(lines), lines, _IMAGE, _LABELS):
         if image in found:
             raise TruthError(
                 f"expected each image once in {path}, got {image!r} again in line {number}"
@@ -81,9 +82,11 @@ def read_boxes(path: Path) -> dict[str, dict[str, tuple[Box, ...]]]:
 
 
 def _csv_boxes(path: Path) -> Iterable[_Entry]:
-    _, header = next(iter(_lines(path)), (1, []))
+    lines = _lines(path)
+    header = _header(lines)
     aliases = _ALIASES if _LABEL[1] in header else {}
-    for number, (image, label, *values) in _rows(path, _IMAGE, _LABEL, *_BOX_COLUMNS):
+    columns = (_IMAGE, _LABEL, *_BOX_COLUMNS)
+    for number, (image, label, *values) in _rows(path, header, lines, *columns):
         yield image, aliases.get(label, label), values, f"line {number} of {path}"
 
 
@@ -120,13 +123,21 @@ def _box(values: Sequence[Any], where: str) -> Box:
     return box
 
 
-def _rows(path: Path, *columns: Sequence[str]) -> Iterable[tuple[int, list[str]]]:
+def _header(lines: Iterator[tuple[int, list[str]]]) -> list[str]:
+    """Take the first line."""
+    return next(lines, (1, []))[1]
+
+
+def _rows(
+    path: Path,
+    header: list[str],
+    lines: Iterable[tuple[int, list[str]]],
+    *columns: Sequence[str],
+) -> Iterable[tuple[int, list[str]]]:
     """Yield the number of the line where a row begins, and its values in columns that have one of several names.
 
     The first of these names an image.
     """
-    lines = _lines(path)
-    _, header = next(lines, (1, []))
     indices = [_index(header, names, path) for names in columns]
     for number, values in lines:
         if any(values[len(header) :]):

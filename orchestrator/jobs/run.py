@@ -157,9 +157,8 @@ def _announce(workshop: Workshop, task: Task, stages: Stages, stage: str) -> Non
 
 
 def _keep(workshop: Workshop, task: Task, analysis: Analysis) -> int:
-    if (
-        task.kind == "hosted"
-    ):  # first, as the store's secret may be another by the time they are to be deleted
+    if task.kind == "hosted":
+        # before they are put there: the store's secret may be another by the time they are to be deleted
         name = workshop.ledger.keep_name(task.task_id, pictures(task, workshop.store))
         task = replace(task, pictures=name)
     result = workshop.results.pack(

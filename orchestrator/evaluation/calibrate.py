@@ -92,8 +92,8 @@ def choose(answers: Answers, labels: Labels, method: Method) -> dict[str, float 
     }
     if all(value is None for value in chosen.values()):
         raise EvaluationError(
-            "expected a label that some of the images have and others don't, got none; every threshold would stay as"
-            " it is"
+            "expected a label that some of the images have and others don't, and for which a threshold does what is"
+            " asked, got none; every threshold would stay as it is"
         )
     return chosen
 

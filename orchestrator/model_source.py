@@ -1,13 +1,13 @@
 """Decide which servable the embedded default serves, and have it exported where that was not done yet."""
 
 import hashlib
-import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from orchestrator.settings import Settings
+from orchestrator.supervisor import run
 from serving.contract import MODEL_NAME
 
 _CHUNK: Final = 1 << 20
@@ -44,7 +44,7 @@ def export(settings: Settings, folder: Path) -> None:
         subprocess.CalledProcessError: The export was refused; it has said why.
     """
     command = [sys.executable, "-m", "orchestrator", "export", *_arguments(settings)]
-    subprocess.run([*command, "--output", str(folder)], check=True)  # noqa: S603 - our own command
+    run([*command, "--output", str(folder)])
 
 
 def _arguments(settings: Settings) -> list[str]:

@@ -51,7 +51,7 @@ class Child:
             self.command,
             env={**_inherited(), **self.environment},
             start_new_session=True,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=_IN_CHILD,
         )
 
     def tend(self, now: float) -> None:
@@ -88,6 +88,15 @@ class Child:
         self._process.wait()
 
 
+def run(command: Sequence[str]) -> None:
+    """Run a process to its end, which on Linux is this one's at the latest.
+
+    Raises:
+        subprocess.CalledProcessError: Its exit status is not 0.
+    """
+    subprocess.run(command, check=True, preexec_fn=_IN_CHILD)  # noqa: S603 - our own commands
+
+
 def stop_all(children: Sequence[Child]) -> None:
     """Stop every child, the last started first to be asked, within one common time of grace."""
     deadline = time.monotonic() + _GRACE
@@ -108,6 +117,9 @@ def _kill_group(group: int) -> None:
 def _die_with_parent() -> None:
     """Ask Linux to end this process when its parent dies, however it dies."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+_IN_CHILD: Final = _die_with_parent if sys.platform == "linux" else None
 
 
 def _inherited() -> Mapping[str, str]:

@@ -11,7 +11,7 @@ import io
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +91,7 @@ def _test(engine: Engine, ports: Mapping[str, str], password: str, options: Opti
     if options.stand_ins:
         services.remove("grafana")
     say(f"Engine: {engine.run('--version').strip()}")
-    build(engine, stand_ins=options.stand_ins)
+    build(engine, services, stand_ins=options.stand_ins)
     show_images(engine, services)
     check_no_tools(engine)
     address = f"http://127.0.0.1:{ports['PORT']}"
@@ -123,10 +123,14 @@ def _radiograph(path: Path | None) -> bytes:
     return file.getvalue()
 
 
-def build(engine: Engine, *, stand_ins: bool) -> None:
-    """Build the project's images, and stand-ins for those of others that are not here."""
+def build(engine: Engine, services: Sequence[str], *, stand_ins: bool) -> None:
+    """Build the project's images, and have those of others: pulled, or stand-ins for what is not here."""
     began = time.monotonic()
-    if stand_ins:
+    if not stand_ins:
+        # A base image that only a build took is not among the engine's own.
+        for image in [*_published(services), _SERVING]:
+            engine.run("pull", _address(image), seconds=900)
+    else:
         _stand_in(engine, _services()["redis"]["image"], "redis")
         _stand_in(engine, _services()["prometheus"]["image"], "prometheus")
     engine.up("build", "model-export")
@@ -142,11 +146,18 @@ def _stand_in(engine: Engine, image: str, name: str, *arguments: str) -> None:
     """Build a stand-in under an image's name, unless the image itself is here."""
     found = engine.image(image)
     if found is None or LABEL in (found["Config"].get("Labels") or {}):
-        engine.build(f"docker.io/{_full(image)}", STAND_INS / f"{name}.Dockerfile", *arguments)
+        engine.build(_address(image), STAND_INS / f"{name}.Dockerfile", *arguments)
 
 
-def _full(image: str) -> str:
-    return image if "/" in image else f"library/{image}"
+def _published(services: Iterable[str]) -> list[str]:
+    """Return the images of others that services run."""
+    images = {_services()[name]["image"] for name in services}
+    return sorted(image for image in images if "${" not in image)
+
+
+def _address(image: str) -> str:
+    """Return an image's name in full."""
+    return f"docker.io/{image}" if "/" in image else f"docker.io/library/{image}"
 
 
 def show_images(engine: Engine, services: list[str]) -> None:

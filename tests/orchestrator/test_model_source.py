@@ -41,7 +41,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Return what the exporter's command line reads of each command that would be run."""
     options: list[dict[str, Any]] = []
 
-    def run(command: list[str], *, check: bool) -> None:
+    def run(command: list[str], *, check: bool, preexec_fn: object) -> None:
         assert check
         arguments = command[command.index("export") + 1 :]
         options.append(command_line.make_context("export", arguments).params)

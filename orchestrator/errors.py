@@ -36,6 +36,8 @@
         ├── BusyError            503
         ├── ModelUnavailableError 503
         ├── ModelTimeoutError    504
+        ├── ModelMovedError      503
+        ├── ModelFailedError     503
         ├── ModelContractError   502
         ├── StoreUnavailableError 503
         ├── StoreRejectedError   502
@@ -351,6 +353,22 @@ class ModelTimeoutError(DependencyError):
     status = 504
     code = "model_timeout"
     title = "Model timed out"
+
+
+class ModelMovedError(DependencyError):
+    """Another version of the model took over while it was asked."""
+
+    status = 503
+    code = "model_moved"
+    title = "Model is being replaced"
+
+
+class ModelFailedError(DependencyError):
+    """The model server failed inside, or its answer broke off."""
+
+    status = 503
+    code = "model_failed"
+    title = "Model failed"
 
 
 class ModelContractError(DependencyError):

@@ -12,6 +12,8 @@ UNAVAILABLE_RETRY_SECONDS: Final = 5
 
 # Wordings of TensorFlow's batch scheduler and TF Serving's thread pool, whatever their codes.
 _BUSY_WORDINGS: Final = ("batch scheduling queue", "Threadpool Exhausted")
+# Images of different sizes met in one batch, say TensorFlow Serving's BatchingSession and TensorFlow's concatenation.
+_MIXED_WORDINGS: Final = ("have different shapes and padding", "Dimensions of inputs should match")
 _LABEL_WORDING: Final = "Unrecognized servable version label"
 _MESSAGE_SIZE_WORDING: Final = "message larger than max"
 
@@ -40,6 +42,22 @@ def unlabelled() -> errors.ModelUnavailableError:
     )
 
 
+def moved() -> errors.ModelMovedError:
+    """Say that the version which was asked for is not served there, or no longer."""
+    return errors.ModelMovedError(
+        "the model is being replaced by another version; try again shortly",
+        retry_after=UNAVAILABLE_RETRY_SECONDS,
+    )
+
+
+def failed() -> errors.ModelFailedError:
+    """Say that the server could not do what it does with any image."""
+    return errors.ModelFailedError(
+        "the model server failed inside; try again shortly, and if that goes on, look at its log",
+        retry_after=UNAVAILABLE_RETRY_SECONDS,
+    )
+
+
 def timeout() -> errors.ModelTimeoutError:
     """Say that the deadline passed while the model was at work."""
     return errors.ModelTimeoutError(
@@ -61,6 +79,10 @@ TRANSLATION: Final[dict[grpc.StatusCode, Callable[[], errors.DependencyError]]] 
     grpc.StatusCode.ABORTED: unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: timeout,
     grpc.StatusCode.RESOURCE_EXHAUSTED: busy,
+    # TensorFlow says so of a GPU that fails, gRPC of an answer that breaks off
+    grpc.StatusCode.INTERNAL: failed,
+    grpc.StatusCode.UNKNOWN: failed,
+    grpc.StatusCode.DATA_LOSS: failed,
 } | {
     code: lambda code=code: unexpected(f"it answered {code.name}")
     for code in (
@@ -69,9 +91,6 @@ TRANSLATION: Final[dict[grpc.StatusCode, Callable[[], errors.DependencyError]]] 
         grpc.StatusCode.OUT_OF_RANGE,
         grpc.StatusCode.ALREADY_EXISTS,
         grpc.StatusCode.UNIMPLEMENTED,
-        grpc.StatusCode.INTERNAL,
-        grpc.StatusCode.DATA_LOSS,
-        grpc.StatusCode.UNKNOWN,
         grpc.StatusCode.PERMISSION_DENIED,
         grpc.StatusCode.UNAUTHENTICATED,
     )
@@ -83,6 +102,8 @@ def translate(error: grpc.RpcError) -> errors.DependencyError:
     details = error.details() or ""
     if any(wording in details for wording in _BUSY_WORDINGS):
         return busy()
+    if any(wording in details for wording in _MIXED_WORDINGS):
+        return moved()
     if _LABEL_WORDING in details:
         return unlabelled()
     if _MESSAGE_SIZE_WORDING in details:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from orchestrator import grpc_errors, tensors
 from orchestrator import wire_pb2 as wire
-from orchestrator.errors import ModelContractError, ModelUnavailableError
+from orchestrator.errors import ModelContractError, ModelMovedError, ModelUnavailableError
 from orchestrator.model_channel import ModelChannel
 from orchestrator.settings import Settings
 from orchestrator.telemetry.telemetry import NO_TELEMETRY, Telemetry
@@ -22,8 +22,8 @@ from serving.contract import ModelCard
 # A version's card can't change while the server runs, but a server may come back with another model
 # under the same number: this long a card is believed without asking again.
 CARD_SECONDS: Final = 10.0
-# A version may change between two calls; that it does so time and again has another cause.
-_ATTEMPTS: Final = 3
+# While servers of different versions answer in turn, so often is it tried to meet one twice.
+_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -118,29 +118,33 @@ class ModelClient:
 
         The call names no version, at most a label: whichever is served answers and says which it
         was. Where that one wants its pixels otherwise than the one they were made for, they are
-        made again, so that a result always goes with the card of the version that made it.
+        made again, so that a result always goes with the card of the version that made it. From
+        then on the call names the version that they were made for: servers that are replaced one
+        by one may answer in turn.
 
         Args:
             preprocess: Makes the input pixels for a card; called again if the version moved.
         """
         until = self._until()
         servable = self._describe(None, until)
+        version: int | None = None
         for _ in range(_ATTEMPTS):
             image = preprocess(servable.card)
             try:
-                prediction = self._gradcam(image, until)
-            except ModelContractError:
+                prediction = self._gradcam(image, until, version)
+            except (ModelContractError, ModelMovedError) as err:
                 self.forget()
                 latest = self._describe(None, until)
-                if latest == servable:
+                is_its_own = version == servable.version and latest == servable
+                if is_its_own and isinstance(err, ModelContractError):
                     raise
-                servable = latest
+                servable, version = latest, latest.version
                 continue
             actual = self._describe(prediction.version, until)
             if _input(actual.card) == _input(servable.card):
                 return actual, prediction
-            servable = actual
-        raise grpc_errors.unavailable()
+            servable, version = actual, actual.version
+        raise grpc_errors.moved()
 
     def gradcam(self, image: NDArray[np.uint8]) -> RawPrediction:
         """Predict one preprocessed image, uint8 ``[H, W]``, with whichever version is served."""
@@ -159,10 +163,6 @@ class ModelClient:
     def forget(self) -> None:
         """Believe no card any more that was read before."""
         self._described.clear()
-
-    def servable(self, version: int) -> Servable:
-        """Return a version's card; an old version's stays known until it is CARD_SECONDS old."""
-        return self._describe(version, self._until())
 
     def status(self, *, timeout: float | None = None) -> tuple[VersionStatus, ...]:
         """Return the state of every version that the server knows of, newest first."""
@@ -193,7 +193,7 @@ class ModelClient:
         inputs = {contract.INPUT_REQUEST: np.zeros(1, np.int32)}
         try:
             response = self._call(spec, inputs, until)
-        except ModelUnavailableError:
+        except (ModelMovedError, ModelUnavailableError):
             if version is None and self._label is None:
                 raise
             response = self._call(spec, inputs, until)  # the next replica may have it
@@ -215,10 +215,12 @@ class ModelClient:
             return Servable(version, card, card.thresholds)
         return Servable(version, card, self._thresholds.for_card(card), self._thresholds.method)
 
-    def _gradcam(self, image: NDArray[np.uint8], until: float) -> RawPrediction:
+    def _gradcam(
+        self, image: NDArray[np.uint8], until: float, version: int | None = None
+    ) -> RawPrediction:
         if image.ndim != 2 or image.size == 0 or image.dtype != np.uint8:
             raise ValueError(f"expected uint8 pixels [H, W], got {image.dtype} {image.shape}")
-        spec = self._spec(contract.SIGNATURE_GRADCAM)
+        spec = self._spec(contract.SIGNATURE_GRADCAM, version)
         inputs = {contract.INPUT_IMAGE: image[np.newaxis, :, :, np.newaxis]}
         waited = min(self._queue_timeout, max(0.0, until - time.monotonic()))
         if not self._places.acquire(timeout=waited):
@@ -227,12 +229,12 @@ class ModelClient:
             response = self._call(spec, inputs, until)
         finally:
             self._places.release()
-        version = response.model_spec.version.value
-        card = self._describe(version, until).card
+        actual = response.model_spec.version.value
+        card = self._describe(actual, until).card
         labels = (1, len(card.labels))
         maps = (*labels, card.map_height, card.map_width)
         return RawPrediction(
-            version=version,
+            version=actual,
             logits=_output(response, contract.OUTPUT_LOGITS, labels)[0],
             probabilities=_output(response, contract.OUTPUT_PROBABILITIES, labels)[0],
             activation_maps=_output(response, contract.OUTPUT_ACTIVATION_MAPS, maps)[0],
@@ -258,7 +260,12 @@ class ModelClient:
             inputs={name: tensors.encode(array) for name, array in inputs.items()},
         )
         with self._telemetry.model_call(spec.signature_name):
-            return self._channel.predict(request, timeout=remaining)
+            try:
+                return self._channel.predict(request, timeout=remaining)
+            except ModelUnavailableError as err:
+                if spec.HasField("version"):  # another may well be there
+                    raise grpc_errors.moved() from err
+                raise
 
 
 def open_model(

@@ -93,6 +93,8 @@ _IMAGE: Final = (
 _MODEL: Final = (
     errors.ModelUnavailableError,
     errors.ModelTimeoutError,
+    errors.ModelMovedError,
+    errors.ModelFailedError,
     errors.ModelContractError,
 )
 _STORE: Final = (errors.StoreUnavailableError, errors.StoreRejectedError)

@@ -18,6 +18,7 @@ from orchestrator.answers import (
 )
 from orchestrator.errors import (
     ModelContractError,
+    ModelFailedError,
     ModelTimeoutError,
     ModelUnavailableError,
     ServiceError,
@@ -87,7 +88,7 @@ async def _model(request: Request) -> ServedModel:
     here = services(request)
     try:
         servable = await here.health_threads.run(partial(available, here.model))
-    except (ModelTimeoutError, ModelContractError) as err:
+    except (ModelTimeoutError, ModelFailedError, ModelContractError) as err:
         raise ModelUnavailableError(err.detail, retry_after=_RETRY_AFTER) from err
     return {
         "name": servable.card.name,

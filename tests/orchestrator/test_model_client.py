@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 
 import grpc
 import numpy as np
@@ -215,13 +216,50 @@ def test_an_image_is_prepared_again_for_a_version_that_crops() -> None:
     assert modes == ["squash", "squash", "crop"]
 
 
-def test_an_old_version_can_be_described() -> None:
-    fake = FakeServer(cards={1: CARD, 2: replace(CARD, labels=("Mass", "Edema"))})
+def test_servers_that_answer_in_turn_with_versions_of_two_input_sizes_are_asked_for_one() -> None:
+    class InTurn(dict[str, int]):
+        versions = cycle((1, 2))
+
+        def __getitem__(self, label: str) -> int:
+            return next(self.versions)
+
+    cards = {1: CARD, 2: replace(CARD, input_height=8)}
+    fake = FakeServer(cards=cards, labels=InTurn(stable=1))
+    with connected(fake, label="stable") as client:
+        for _ in range(4):
+            servable, prediction = client.predict(pixels)
+            assert prediction.version == servable.version
+            assert fake.shapes[-1] == (1, servable.card.input_height, 6, 1)
+
+
+def test_a_version_that_goes_as_it_has_answered_is_left_for_the_next() -> None:
+    fake = FakeServer()
+
+    def during_predict() -> None:
+        fake.cards = {2: replace(CARD, labels=("Mass", "Edema"))}
+        client.forget()
+
     with connected(fake) as client:
-        assert client.describe().version == 2
-        assert client.servable(1).card == CARD
-        with pytest.raises(errors.ModelUnavailableError):
-            client.servable(3)
+        client.describe()
+        fake.during_predict = during_predict
+        servable, prediction = client.predict(pixels)
+    assert (servable.version, prediction.version) == (2, 2)
+
+
+def test_an_image_that_met_those_of_another_size_in_a_batch_is_sent_again() -> None:
+    words = "Dimensions of inputs should match: shape[0] = [1,8,6,1] vs. shape[1] = [1,4,6,1]"
+    fake = FakeServer()
+    with connected(fake) as client:
+        client.describe()
+        fake.failures = [(grpc.StatusCode.INVALID_ARGUMENT, words)]
+        assert client.predict(pixels)[0].version == 1
+
+
+def test_a_version_that_refuses_what_its_own_card_wants_is_not_asked_time_and_again() -> None:
+    fake = FakeServer(outputs={})
+    with connected(fake) as client, pytest.raises(errors.ModelContractError):
+        client.predict(pixels)
+    assert len(fake.shapes) == 2
 
 
 def test_a_labelled_version_is_asked_for_and_followed_when_the_label_moves() -> None:
@@ -303,7 +341,9 @@ def test_every_grpc_code_is_translated() -> None:
         ("NOT_FOUND", "Servable not found", errors.ModelUnavailableError, 5),
         ("INVALID_ARGUMENT", "input tensor alias", errors.ModelContractError, None),
         ("FAILED_PRECONDITION", "signature key", errors.ModelContractError, None),
-        ("INTERNAL", "what the server said", errors.ModelContractError, None),
+        ("FAILED_PRECONDITION", "have different shapes and padding", errors.ModelMovedError, 5),
+        ("INTERNAL", "GPU sync failed", errors.ModelFailedError, 5),
+        ("UNKNOWN", "Stream removed", errors.ModelFailedError, 5),
     ],
 )
 def test_a_code_becomes_an_error_that_keeps_its_cause(

@@ -145,10 +145,14 @@ def test_health_fits_its_schema(api: httpx.Client, document: Any, closed: Any, n
     check(answer, document["paths"][f"/health{name}"]["get"], closed)
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [("INVALID_ARGUMENT", "does not keep the model contract"), ("INTERNAL", "failed inside")],
+)
 def test_a_model_of_another_contract_is_no_model_to_those_who_ask_for_health(
-    tmp_path: Path, document: Any, closed: Any
+    code: str, words: str, tmp_path: Path, document: Any, closed: Any
 ) -> None:
-    fake = FakeServer(failures=[(grpc.StatusCode.INTERNAL, "no such signature")] * 10)
+    fake = FakeServer(failures=[(grpc.StatusCode[code], "no such signature")] * 10)
     with (
         serving(fake) as port,
         running_api(tmp_path / "log", MODEL_SERVER=f"127.0.0.1:{port}") as client,
@@ -156,7 +160,7 @@ def test_a_model_of_another_contract_is_no_model_to_those_who_ask_for_health(
         for path in ("/health/model", "/health/ready"):
             answer = client.get(path)
             assert check(answer, document["paths"][path]["get"], closed)["status"] == 503
-            assert "does not keep the model contract" in answer.json()["detail"]
+            assert words in answer.json()["detail"]
 
 
 def test_the_page_asks_nothing_of_other_hosts(api: httpx.Client) -> None:

@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ def request_archives(
     """Yield the place of each image with its ZIP, or with why there is none, as they are done.
 
     Images go out as batches of up to a hundred; the next is sent when the one before is done, so that the
-    service's queue is not filled by one caller.
+    service's queue is not filled by one caller. A result is deleted at the service once the next is asked for.
     """
     for places in _portions(images):
         contents: dict[int, bytes] = {}
@@ -126,7 +127,10 @@ def _follow(
         for index in sorted(left):
             if tasks[index]["status"] not in ("PENDING", "STARTED", "RETRY"):
                 left.discard(index)
-                yield index, _result(client, tasks[index])
+                result = _result(client, tasks[index])
+                yield index, result
+                if isinstance(result, bytes):
+                    _delete(client, tasks[index])
         if left:
             time.sleep(_LOOK_SECONDS)
 
@@ -138,6 +142,15 @@ def _result(client: httpx.Client, task: Mapping[str, Any]) -> bytes | ClientErro
         return _patiently(client, f"/tasks/{task['task_id']}/result").content
     except ClientError as err:
         return err
+
+
+def _delete(client: httpx.Client, task: Mapping[str, Any]) -> None:
+    """Have the service forget a task whose result is kept here: those that it still knows fill its queue.
+
+    One that it can't forget now goes by itself within an hour or so.
+    """
+    with suppress(httpx.RequestError):
+        client.delete(f"/tasks/{task['task_id']}")
 
 
 def _patiently(client: httpx.Client, path: str) -> httpx.Response:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 import httpx
 
-from orchestrator.errors import BusyError
+from orchestrator.errors import BusyError, QueueFullError
 from orchestrator.settings import SettingsError, client_key
 
 _PATH: Final = "/densenet_predict"
@@ -199,7 +199,7 @@ def _serves_others(response: httpx.Response) -> bool:
     if response.status_code == httpx.codes.TOO_MANY_REQUESTS:
         return True
     try:
-        return bool(response.json()["code"] == BusyError.code)
+        return response.json()["code"] in (BusyError.code, QueueFullError.code)
     except (ValueError, KeyError, TypeError):
         return False
 

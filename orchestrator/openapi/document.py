@@ -82,6 +82,7 @@ _ERROR_HEADERS: Final[Mapping[int, tuple[str, ...]]] = {
     409: ("Retry-After",),
     429: ("Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
     503: ("Retry-After",),
+    504: ("Retry-After",),
 }
 _ALWAYS: Final = "X-Request-ID"
 _PROBLEM: Final = "application/problem+json"

@@ -45,6 +45,8 @@ def test_an_image_that_is_too_large_is_refused_alone(tmp_path: Path) -> None:
     keys: set[str] = set()
 
     def read(request: httpx.Request) -> httpx.Response:
+        if request.method == "DELETE":
+            return httpx.Response(204)
         if request.method == "GET":
             name = request.url.path.split("/")[2]
             if request.url.path.startswith("/tasks/"):
@@ -95,6 +97,8 @@ def batch_of_four(
     def read(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/async/batch":
             return httpx.Response(202, json={"batch_id": "1"})
+        if request.method == "DELETE":
+            return httpx.Response(204)
         reads.append(request.url.path)
         if is_refused(len(reads)):
             return refusal
@@ -106,6 +110,30 @@ def batch_of_four(
         return httpx.Response(200, content=request.url.path.encode())
 
     return read
+
+
+def test_tasks_are_deleted_once_their_results_have_been_taken(tmp_path: Path) -> None:
+    deleted: list[str] = []
+    states = ["SUCCESS", "FAILURE", "SUCCESS", "SUCCESS"]
+
+    def read(request: httpx.Request) -> httpx.Response:
+        if request.method == "DELETE":
+            deleted.append(request.url.path)
+            raise httpx.ReadError("away")
+        if request.url.path == "/async/batch":
+            return httpx.Response(202, json={"batch_id": "1"})
+        if request.url.path == "/batches/1":
+            tasks = [{"task_id": str(index), "status": each} for index, each in enumerate(states)]
+            return httpx.Response(200, json={"tasks": tasks})
+        is_last = request.url.path == "/tasks/3/result"
+        return httpx.Response(403 if is_last else 200, content=b"archive")
+
+    with httpx.Client(base_url="http://service", transport=httpx.MockTransport(read)) as client:
+        answers = request_archives(client, four_images(tmp_path), {})
+        assert next(answers) == (0, b"archive")
+        assert deleted == []
+        assert [index for index, _ in answers] == [1, 2, 3]
+    assert deleted == ["/tasks/0", "/tasks/2"]
 
 
 def test_a_service_that_is_asked_too_often_is_asked_again_when_it_says(

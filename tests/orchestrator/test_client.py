@@ -57,6 +57,7 @@ def test_a_proxy_that_asks_to_wait_until_a_date_is_asked_again() -> None:
     [
         httpx.Response(429, headers={"Retry-After": "58"}, json={"detail": "too often"}),
         httpx.Response(503, headers={"Retry-After": "58"}, json={"code": "busy"}),
+        httpx.Response(503, headers={"Retry-After": "58"}, json={"code": "queue_full"}),
     ],
 )
 def test_whoever_waits_for_others_waits_as_long_as_told_and_is_served(

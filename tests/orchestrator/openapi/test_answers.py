@@ -68,7 +68,8 @@ def check(answer: httpx.Response, operation: Any, closed: Any) -> Any:
     if media_type.endswith("json"):
         jsonschema.validate(answer.json(), schema, format_checker=FORMATS)
     names = {name.lower() for name in described["headers"]}
-    assert names & {"location", "retry-after"} <= set(answer.headers)
+    told = {"location", "retry-after"}
+    assert names & told == told & set(answer.headers)
     return answer.json() if media_type.endswith("json") else None
 
 
@@ -78,6 +79,21 @@ def done(api: httpx.Client, url: str) -> httpx.Response:
         assert time.monotonic() < until
         time.sleep(0.05)
     return answer
+
+
+def test_a_model_that_takes_too_long_is_told_as_described(
+    tmp_path: Path, document: Any, closed: Any
+) -> None:
+    slow = FakeServer(during_predict=lambda: time.sleep(1))
+    with (
+        serving(slow) as port,
+        running_api(
+            tmp_path / "log", MODEL_SERVER=f"127.0.0.1:{port}", MODEL_TIMEOUT="0.5"
+        ) as client,
+    ):
+        answer = client.post("/densenet_predict", files={"file": IMAGE})
+    problem = check(answer, document["paths"]["/densenet_predict"]["post"], closed)
+    assert (answer.status_code, problem["code"]) == (504, "model_timeout")
 
 
 def test_reports_fit_their_schemas(api: httpx.Client, document: Any, closed: Any) -> None:

@@ -12,7 +12,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from orchestrator.errors import DependencyError, RedisUnavailableError, ServiceError
+from orchestrator.errors import (
+    DependencyError,
+    RedisUnavailableError,
+    ServiceError,
+    UploadExpiredError,
+)
 from orchestrator.jobs import keys
 from orchestrator.jobs.overview import Overview, look
 from orchestrator.redis_client import text, translated
@@ -60,8 +65,10 @@ _OUTCOMES: Final = {
     "retried": ("cxr_tasks_retried", "Tries that are to be repeated, by their error.", ["code"]),
     "rescued": ("cxr_tasks_rescued", "Tasks put back as their worker was gone.", []),
 }
+# An upload is kept as long as its task waits or is tried: where it is missing, the service has lost it.
 _OWN_CODES: Final = [
     ServiceError.code,
+    UploadExpiredError.code,
     *sorted(error.code for error in DependencyError.__subclasses__()),
 ]
 

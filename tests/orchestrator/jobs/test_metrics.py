@@ -1,4 +1,4 @@
-"""What Prometheus is told of Redis' append-only file, by a Redis that can write it and by one that can't."""
+"""What Prometheus is told of the service's own errors, and of Redis' append-only file."""
 
 import resource
 import time
@@ -23,10 +23,10 @@ def own(tmp_path: Path) -> Iterator[RedisServer]:
         yield running
 
 
-def figure(client: "redis.Redis", name: str) -> float | None:
+def figure(client: "redis.Redis", name: str, **labels: str) -> float | None:
     registry = CollectorRegistry()
     QueueCollector(client, QueueLimits(tasks=1000, bytes=10**9), registry)
-    return registry.get_sample_value(name)
+    return registry.get_sample_value(name, labels)
 
 
 def wait_for(client: "redis.Redis", name: str, value: float) -> None:
@@ -89,3 +89,12 @@ def test_a_file_that_can_not_be_written_to_is_told(own: RedisServer) -> None:
             client.set("result", b"\xff" * 2000)
             wait_for(client, "cxr_redis_file_writes_ok", 0)
         wait_for(client, "cxr_redis_file_writes_ok", 1)
+
+
+@pytest.mark.parametrize("code", ["internal_error", "store_unavailable", "upload_expired"])
+def test_an_error_that_is_not_the_callers_own_is_counted_from_zero_on(
+    code: str, own: RedisServer
+) -> None:
+    with own.client() as client:
+        assert figure(client, "cxr_tasks_ended_in_error_total", code=code) == 0
+        assert figure(client, "cxr_tasks_ended_in_error_total", code="not_an_image") is None

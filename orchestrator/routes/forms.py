@@ -16,6 +16,7 @@ from orchestrator.routes.content import expect_content
 
 FILE_FIELD: Final = "file"
 _MAX_FIELDS: Final = 20
+_TEXT: Final = "(a part without filename is text, and any name makes it a file)"
 
 
 class _InMemoryParser(MultiPartParser):
@@ -28,6 +29,15 @@ class _InMemoryParser(MultiPartParser):
         """Note that a part has begun."""
         super().on_part_begin()
         self.is_within = True
+
+    def on_headers_finished(self) -> None:
+        """Take a part as a file by a name in the way of RFC 8187, too: RFC 7578 forbids it, and some clients do it."""
+        part = self._current_part
+        # What the name is does not matter, as nobody looks at it
+        part.content_disposition = (part.content_disposition or b"").replace(
+            b"filename*=", b"filename="
+        )
+        super().on_headers_finished()
 
     def on_end(self) -> None:
         """Note that the last boundary has come."""
@@ -45,6 +55,8 @@ async def read_form(request: Request, max_files: int = 1) -> FormData:
     Raises:
         UnsupportedMediaTypeError: The body is no multipart form, or a compressed one.
         MalformedBodyError: The body is not what its content type says.
+        TooManyFilesError: It has more files.
+        MissingFileError: It has a text that can be nothing but an image without a file name.
     """
     expect_content(request, "multipart/form-data", f"with curl, use -F {FILE_FIELD}=@IMAGE")
     parser = _InMemoryParser(
@@ -61,6 +73,10 @@ async def read_form(request: Request, max_files: int = 1) -> FormData:
             raise TooManyFilesError(
                 f"expected at most {max_files} files, got more; send several batches"
             ) from err
+        if err.message.startswith("Part exceeded"):
+            files = sum(isinstance(value, UploadFile) for _, value in parser.items)
+            place = f"image {files + 1}: " if max_files > 1 else ""
+            raise MissingFileError(place + _expected(f"more than 1 MiB of text {_TEXT}")) from err
         holds = "one file" if max_files == 1 else "files"
         raise MalformedBodyError(f"expected a multipart form with {holds}: {err.message}") from err
     if parser.is_within:
@@ -79,7 +95,7 @@ async def uploaded_file(form: FormData) -> bytes:
     fields = form.getlist(FILE_FIELD)
     file = next((each for each in fields if isinstance(each, UploadFile)), None)
     if file is None or len(fields) > 1:  # of which one at most is a file
-        raise MissingFileError(_expected("text in it" if fields else "no such field"))
+        raise MissingFileError(_expected(f"text in it {_TEXT}" if fields else "no such field"))
     content = await file.read()
     await file.close()  # which frees its own copy
     return content
@@ -96,7 +112,7 @@ def uploaded_files(form: FormData) -> list[UploadFile]:
         if isinstance(value, UploadFile):
             files.append(value)
         elif name == FILE_FIELD:
-            raise MissingFileError(f"image {len(files) + 1}: {_expected('text in it')}")
+            raise MissingFileError(f"image {len(files) + 1}: {_expected(f'text in it {_TEXT}')}")
     return files
 
 

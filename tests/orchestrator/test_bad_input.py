@@ -25,7 +25,9 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     log = tmp_path_factory.mktemp("api") / "log"
     with running_api(log, MODEL_SERVER=f"127.0.0.1:{free_port()}") as client:
         yield client
-    assert "Traceback" not in log.read_text()
+    written = log.read_text()
+    assert "Traceback" not in written
+    assert "DOE" not in written
 
 
 def assert_problem(response: httpx.Response, status: int, code: str) -> None:
@@ -180,6 +182,41 @@ def test_a_body_that_is_no_upload(
     api: httpx.Client, request_parts: dict[str, Any], status: int, code: str
 ) -> None:
     assert_problem(api.post("/densenet_predict", **request_parts), status, code)
+
+
+@pytest.mark.parametrize("size", [10, 1024 * 1024, 1024 * 1024 + 1, 3_000_000])
+def test_an_image_without_a_file_name_is_refused_alike_whatever_its_size(
+    api: httpx.Client, size: int
+) -> None:
+    response = api.post("/densenet_predict", files={"file": (None, bytes(size))})
+    assert_problem(response, 422, "missing_file")
+    got = "text in it" if size <= 1024 * 1024 else "more than 1 MiB of text"
+    assert response.json()["detail"] == (
+        f"expected the image as a file in the form field 'file', got {got} (a part without filename is text, and any"
+        " name makes it a file); with curl, use -F file=@IMAGE"
+    )
+    response = api.post("/densenet_predict", files={"image": (None, bytes(size))})
+    assert_problem(response, 422, "missing_file")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "name=file; filename*=UTF-8''DOE%20J%C3%84NE%3B.png",
+        "filename*=UTF-8''DOE%20J%C3%84NE.png; name=file",
+        "name=file; filename=DOE.png; filename*=UTF-8''DOE.png",
+    ],
+)
+def test_a_file_name_of_rfc_8187_makes_a_file_too(api: httpx.Client, parameters: str) -> None:
+    """As older clients write names that are not ASCII."""
+    head = f"--x\r\nContent-Disposition: form-data; {parameters}\r\n\r\n".encode()
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    large = encoded(Image.fromarray(gradient(1200, 1200)), "BMP")
+    for image in (SOUND, large):
+        body = head + image + b"\r\n--x--\r\n"
+        response = api.post("/densenet_predict", content=body, headers=headers)
+        assert_problem(response, 503, "model_unavailable")
+        assert "DOE" not in response.text
 
 
 def test_a_hundred_megabytes_are_refused(api: httpx.Client) -> None:

@@ -397,8 +397,11 @@ def test_a_form_of_a_batch_that_is_none_is_not_told_to_hold_one_file(idle: httpx
     assert answer.json()["detail"].startswith("expected a multipart form with files: ")
 
 
-def test_text_in_the_place_of_an_image_is_refused_by_its_place(idle: httpx.Client) -> None:
-    files: Any = [("file", IMAGE), ("file", (None, NAME)), ("file", IMAGE)]
+@pytest.mark.parametrize("text", [NAME, NAME * 100_000], ids=["short", "longer than a text may be"])
+def test_text_in_the_place_of_an_image_is_refused_by_its_place(
+    idle: httpx.Client, text: str
+) -> None:
+    files: Any = [("file", IMAGE), ("file", (None, text)), ("file", IMAGE)]
     answer = idle.post("/async/batch", files=files)
     assert (answer.status_code, answer.json()["code"]) == (422, "missing_file")
     assert answer.json()["detail"].startswith("image 2: expected the image as a file")

@@ -53,6 +53,7 @@ class Parameter(Generic[_T]):
         description: What it does.
         default: What it means when it is absent or empty.
         example: A value as a caller would write it.
+        advice: What to do instead, told to whoever sends it several times.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Parameter(Generic[_T]):
     description: str
     default: _T
     example: Any = None
+    advice: str = ""
 
     def read(self, fields: Mapping[str, Any]) -> _T:
         """Return its value among the fields of a form, a query or a JSON object.
@@ -69,7 +71,8 @@ class Parameter(Generic[_T]):
         """
         times = len(fields.getlist(self.name)) if isinstance(fields, ImmutableMultiDict) else 1
         if times > 1:
-            raise ParameterError(f"{self.name}: expected it once, got it {times} times")
+            advice = f"; {self.advice}" if self.advice else ""
+            raise ParameterError(f"{self.name}: expected it once, got it {times} times{advice}")
         value = fields.get(self.name)
         if value is None or value == "":
             return self.default

@@ -22,6 +22,7 @@ HEATMAPS: Final = Parameter(
     " labels, comma-separated.",
     Options.heatmaps,
     example="all",
+    advice="separate labels by commas, as in Mass,Edema",
 )
 FONT_SIZE: Final = Parameter(
     "font_size",

@@ -87,5 +87,16 @@ def test_a_parameter_that_is_there_twice_is_refused(
     kind: type[ImmutableMultiDict[str, Any]],
 ) -> None:
     assert options(kind([("heatmaps", "Edema"), ("maps", "true")])).heatmaps == ("Edema",)
-    with pytest.raises(ParameterError, match=r"^heatmaps: expected it once, got it 2 times$"):
-        options(kind([("heatmaps", "Edema"), ("heatmaps", "Mass")]))
+    with pytest.raises(ParameterError, match=r"^maps: expected it once, got it 3 times$"):
+        options(kind([("maps", "true")] * 3))
+
+
+def test_labels_in_fields_of_their_own_are_refused_with_how_to_send_them() -> None:
+    """As HTTP libraries send a list in a form."""
+    fields = FormData([("heatmaps", "Edema"), ("heatmaps", "Mass")])
+    advice = (
+        r"^heatmaps: expected it once, got it 2 times; separate labels by commas, as in Mass,Edema$"
+    )
+    with pytest.raises(ParameterError, match=advice):
+        options(fields)
+    assert options(FormData([("heatmaps", "Mass,Edema")])).heatmaps == ("Mass", "Edema")

@@ -26,7 +26,8 @@ class Options:
         font_size: Height of annotations, in pixels of the finished picture.
         heatmaps: ``positive``, ``all``, ``none``, or the labels to draw.
         format: File format of the overlays.
-        max_size: Longest side of a picture, in pixels; None keeps every pixel of the radiograph.
+        max_size: Longest side of a picture, caption and legend included, in pixels; None keeps every pixel of the
+            radiograph.
         maps: Whether the report holds the activation maps of every label.
         radiograph: Whether the report holds the radiograph as it was analysed.
     """

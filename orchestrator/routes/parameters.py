@@ -40,7 +40,8 @@ FORMAT: Final = Parameter(
 MAX_SIZE: Final = Parameter(
     "max_size",
     Size(*MAX_SIZES),
-    "Longest side of a picture in pixels, or `original` for all of the radiograph's pixels.",
+    "Longest side of a picture in pixels, caption and legend included, or `original` for all of the radiograph's"
+    " pixels.",
     Options.max_size,
 )
 MAPS: Final = Parameter(

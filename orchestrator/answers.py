@@ -207,7 +207,10 @@ class BatchEntry(TypedDict):
 
     index: Annotated[int, note("Place of the image, from 1.", minimum=1)]
     task_id: Uuid
-    status: EntryStatus
+    status: Annotated[
+        EntryStatus,
+        note("`FORGOTTEN` once its task was cancelled or deleted, or its time is over."),
+    ]
     error: NotRequired[str]
     code: NotRequired[str]
 

@@ -9,10 +9,13 @@ from playwright.sync_api import Browser, Page, expect
 
 from orchestrator.redis_client import connect
 from orchestrator.stats.statistics import Statistics
+from orchestrator.stats.tally import of_report
 from tests.support.api import running_api
 from tests.support.browser import needs_chromium, visiting
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.reports import record, report
+
+WIDTHS = [320, 390, 480, 928, 1200]  # of which 480 and 928 are at an edge of two layouts
 
 pytestmark = [pytest.mark.slow, needs_chromium]
 
@@ -42,6 +45,21 @@ def counted(server: RedisServer, *probabilities: dict[str, float]) -> None:
         statistics = Statistics(client, retention=400)
         for each in probabilities:
             record(statistics, report(each))
+
+
+def counted_often(server: RedisServer, times: int, probabilities: dict[str, float]) -> None:
+    with connect(server.url) as client:
+        statistics = Statistics(client, retention=400)
+        tally = {cell: number * times for cell, number in of_report(report(probabilities)).items()}
+        assert statistics.count("many", 1, statistics.today, tally)
+
+
+def boxes(page: Page, selector: str) -> list[tuple[float, float]]:
+    """Return where each of some elements begins and ends from left to right, in pixels of the window."""
+    found = page.locator(selector).evaluate_all(
+        "all => all.map(each => each.getBoundingClientRect()).map(box => [box.left, box.right])"
+    )
+    return [(left, right) for left, right in found]
 
 
 def answered(page: Page, path: str) -> Any:
@@ -87,6 +105,33 @@ def check_days(page: Page) -> None:
     page.get_by_text("The same as a table").click()
     cells = page.get_by_role("table", name="Positives of Edema by day").locator("tbody tr > *")
     assert cells.all_text_contents() == [daily[-1]["date"], "3"]
+
+
+@pytest.mark.parametrize(
+    ("count", "ticks"),
+    [
+        (3, ["0", "2", "4"]),
+        (1234, ["0", "1K", "2K"]),
+        (6000, ["0", "3K", "6K"]),
+        (99_999, ["0", "50K", "100K"]),
+        (654_321, ["0", "400K", "800K"]),
+        (6_543_210, ["0", "4M", "8M"]),
+    ],
+)
+def test_the_counts_of_the_axis_lie_in_the_drawing(
+    browser: Browser, address: str, empty: RedisServer, count: int, ticks: list[str]
+) -> None:
+    counted_often(empty, count, {"Edema": 0.75})
+    with visiting(browser, address, errors=True) as page:
+        expect(page.locator("#days-chart svg")).to_be_visible()
+        assert columns(page)[-1][1] == count
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 800})
+            [(left, right)] = boxes(page, "#days-chart svg")
+            texts = boxes(page, "#days-chart text")
+            assert (width, left) <= (width, min(start for start, _ in texts))
+            assert (width, right) >= (width, max(end for _, end in texts))
+        assert page.locator("#days-chart text").all_text_contents()[:3] == ticks
 
 
 def columns(page: Page) -> list[tuple[str, int]]:

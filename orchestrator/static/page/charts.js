@@ -5,10 +5,11 @@ import { spaced } from "./wording.js";
 
 const WIDTH = 520;
 const HEIGHT = 220;
-const EDGE = { top: 18, right: 8, bottom: 26, left: 46 };
+const EDGE = { top: 18, right: 8, bottom: 26, left: 56 };
 const ACROSS = WIDTH - EDGE.left - EDGE.right;
 const DOWN = HEIGHT - EDGE.top - EDGE.bottom;
 const FILLED = 0.8; // of a column's room
+const SHORT = new Intl.NumberFormat("en", { notation: "compact" }); // 400K: an axis has counts of one digit and zeros
 
 /** Return a table with a bar per label: the share of analyses that were positive, and the mean probability. */
 export function labelTable(labels, title) {
@@ -69,7 +70,7 @@ function rule(count, top) {
   const y = EDGE.top + DOWN - (DOWN * count) / top;
   return [
     shape("line", { class: "rule", x1: EDGE.left, x2: WIDTH - EDGE.right, y1: y, y2: y }),
-    text(EDGE.left - 6, y + 4, String(count), "end"),
+    text(EDGE.left - 6, y + 4, SHORT.format(count), "end"),
   ];
 }
 

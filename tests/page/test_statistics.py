@@ -10,12 +10,14 @@ from playwright.sync_api import Browser, Page, expect
 from orchestrator.redis_client import connect
 from orchestrator.stats.statistics import Statistics
 from orchestrator.stats.tally import of_report
+from serving.contract import DEFAULT_LABELS
 from tests.support.api import running_api
 from tests.support.browser import needs_chromium, visiting
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.reports import record, report
 
-WIDTHS = [320, 390, 480, 928, 1200]  # of which 480 and 928 are at an edge of two layouts
+# With those on either side of a change of layout: of the axis' text, of the table in one column of cards and in two.
+WIDTHS = [320, 390, 480, 481, 530, 531, 928, 1040, 1041, 1200]
 
 pytestmark = [pytest.mark.slow, needs_chromium]
 
@@ -132,6 +134,27 @@ def test_the_counts_of_the_axis_lie_in_the_drawing(
             assert (width, left) <= (width, min(start for start, _ in texts))
             assert (width, right) >= (width, max(end for _, end in texts))
         assert page.locator("#days-chart text").all_text_contents()[:3] == ticks
+
+
+def test_the_statistics_fit_windows_of_every_width(
+    browser: Browser, address: str, empty: RedisServer
+) -> None:
+    labels = [*DEFAULT_LABELS, "Enlarged_Cardiomediastinum"]  # CheXpert's, with a longer word
+    counted_often(empty, 654_321, dict.fromkeys(labels, 0.75))
+    with visiting(browser, address, errors=True) as page:
+        expect(page.locator("#labels-chart")).to_contain_text("654321 of 654321")
+        page.get_by_text("The same as a table").click()
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+            for chart in ("#labels-chart", "#days-table"):
+                [(left, right)] = boxes(page, chart)
+                inside = boxes(page, f"{chart} :is(th, td, .bar)")
+                assert (width, left) <= (width, min(start for start, _ in inside))
+                assert (width, right) >= (width, max(end for _, end in inside))
+            lengths = [end - start for start, end in boxes(page, "#labels-chart .bar")]
+            assert len(lengths) == len(labels)
+            assert (width, min(lengths)) >= (width, 40)
 
 
 def columns(page: Page) -> list[tuple[str, int]]:

@@ -219,6 +219,31 @@ def test_a_file_name_of_rfc_8187_makes_a_file_too(api: httpx.Client, parameters:
         assert "DOE" not in response.text
 
 
+@pytest.mark.parametrize(
+    ("charset", "is_read"),
+    [
+        ("UTF-8", True),
+        ('"utf-8"', True),
+        ("iso-8859-1", True),
+        ("punycode", False),
+        ('"IDNA"', False),
+        ("utf-7", False),
+        ("none-" + 60 * "x", False),
+    ],
+)
+def test_a_form_names_no_charset_but_those_that_are_read_at_once(
+    api: httpx.Client, charset: str, is_read: bool
+) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="file-"\r\n\r\nzz9b\r\n--x--\r\n'
+    headers = {"content-type": f"multipart/form-data; boundary=x; charset={charset}"}
+    response = api.post("/densenet_predict", content=body, headers=headers)
+    if is_read:
+        assert_problem(response, 422, "missing_file")
+    else:
+        assert_problem(response, 400, "malformed_body")
+        assert "names another charset" in response.json()["detail"]
+
+
 def test_a_hundred_megabytes_are_refused(api: httpx.Client) -> None:
     response = api.post("/densenet_predict", files={"file": bytes(100_000_000)})
     assert_problem(response, 413, "too_many_bytes")

@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
+
+import redis
 
 from serving.contract import MODEL_NAME
 
@@ -19,6 +21,9 @@ _T = TypeVar("_T")
 
 # Pillow's own bound, Image.MAX_IMAGE_PIXELS: it warns of each larger file, and of twice as many pixels it opens none.
 _MOST_PIXELS: Final = 89_478_485
+
+# What redis-py takes from an address' query too, which the dashboard shows.
+_REDIS_SECRETS: Final = frozenset({"username", "password", "ssl_password"})
 
 
 class SettingsError(ValueError):
@@ -113,9 +118,29 @@ def _origins(text: str) -> str:
 
 
 def _redis_url(text: str) -> str:
-    if urlsplit(text).scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("an address such as redis://HOST:6379/0")
+    if not _is_redis_url(text):
+        raise ValueError(
+            "an address such as redis://HOST:6379/0, name and password before the host and not behind the ?, with each"
+            " / # ? % @ in them percent-encoded"
+        )
     return text
+
+
+def _is_redis_url(text: str) -> bool:
+    """Tell whether redis-py can use an address; of what it raises itself, some quotes the password."""
+    try:
+        parts = urlsplit(text)
+        redis.ConnectionPool.from_url(text).make_connection()
+    except (ValueError, TypeError, AttributeError, redis.RedisError):
+        return False
+    # Others belong to a password: it was cut off at a / # ? before, or the dashboard shows what follows the first
+    other_ats = text.count("@") - int("@" in parts.netloc)
+    return (
+        parts.scheme in ("redis", "rediss")
+        and other_ats == 0
+        and re.fullmatch("/?[0-9]*", parts.path) is not None
+        and _REDIS_SECRETS.isdisjoint(parse_qs(parts.query))
+    )
 
 
 def _setting(default: _T, parse: Callable[[str], _T], text: str, *, secret: bool = False) -> _T:

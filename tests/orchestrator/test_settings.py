@@ -1,4 +1,5 @@
 import dataclasses
+import traceback
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,60 @@ def test_a_bad_secret_is_not_repeated() -> None:
     ) as caught:
         Settings.from_mapping({"REDIS_URL": "http://:hunter2@redis"})
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hunter2/9aQ==@redis:6379/0",
+        "redis://:hunter2#9aQ@redis:6379/0",
+        "redis://:hunter2?9aQ@redis:6379/0",
+        "redis://:2/hunter2@redis:6379/0",
+        "redis://:2#hunter2@redis:6379/0",
+        "redis://user:2?hunter2@redis:6379/0",
+        "redis://user:2?hunter2=@redis:6379/0",
+        "redis://:9aQ@hunter2@redis:6379/0",
+        "redis://:[hunter2@redis:6379/0",
+        "redis://:\N{ACCOUNT OF}hunter2@redis:6379/0",
+        "redis://redis:hunter2",
+        "redis://redis:65536/0",
+        "redis://redis:6379/hunter2",
+        "redis://redis:6379/?db=hunter2",
+        "redis://redis:6379/0?protocol=9",
+        "redis://redis:6379/0?hunter2=1",
+        "redis://redis:6379/0?cache_config=hunter2",
+        "rediss://redis:6379/0?ssl_cert_reqs=hunter2",
+        "redis://redis:6379/0?password=hunter2",
+        "redis://redis:6379/0?username=hunter2",
+        "rediss://redis:6379/0?ssl_password=hunter2",
+        "unix://:hunter2@/run/redis.sock",
+        "redis:hunter2",
+    ],
+)
+def test_an_address_of_redis_that_can_not_be_used_is_refused_and_nothing_of_it_told(
+    url: str,
+) -> None:
+    with pytest.raises(SettingsError, match=r"^REDIS_URL: expected .* percent-encoded") as caught:
+        Settings.from_mapping({"REDIS_URL": url})
+    told = "".join(traceback.format_exception(caught.value))
+    assert "hunter2" not in told
+    assert "9aQ" not in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://redis",
+        "redis://redis:6379",
+        "redis://[::1]:6379/",
+        "redis://:9aQ%2F%23%3F%25%40==@redis:6379/15",
+        "redis://cxr:0123456789abcdef@redis:6379/0",
+        "rediss://redis:6379/0?ssl_ca_certs=/etc/ssl/ours.pem&health_check_interval=3",
+        "redis://redis:6379?db=1",
+    ],
+)
+def test_an_address_of_redis_is_taken_as_it_is(url: str) -> None:
+    assert Settings.from_mapping({"REDIS_URL": url}).redis_url == url
 
 
 @pytest.mark.parametrize(

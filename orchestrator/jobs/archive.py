@@ -13,6 +13,12 @@ MAGICS: Final = (b"PK\x03\x04", b"PK\x05\x06")  # the second is that of an empty
 _METHODS: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED: Final = 0x1
 
+# Begins each entry of the directory (APPNOTE.TXT, 4.3.12). Of every one the standard library makes an object of some
+# 400 bytes, and it takes as many as there are, whatever number the archive claims.
+_ENTRY: Final = b"PK\x01\x02"
+# Entries for each file there may be: folders of its own, and what systems hide in and beside them.
+_ENTRIES_EACH: Final = 20
+
 # What the standard library raises on damaged archives, as seen by feeding it such.
 _DAMAGES: Final = (
     zipfile.BadZipFile,
@@ -29,13 +35,20 @@ _DAMAGES: Final = (
 def unpack(content: bytes, *, most_files: int, most_bytes: int, most_each: int) -> list[bytes]:
     """Return the files in a ZIP, in its order; folders and what systems hide beside files are left out.
 
-    What an entry claims to hold is counted before it is read, and no more than that is read.
+    Entries are counted before the directory is read. What an entry claims to hold is counted before it is read, and no
+    more than that is read.
 
     Raises:
         MalformedBodyError: It is no ZIP, a damaged or encrypted one, or packed in an unusual way.
-        TooManyFilesError: It has too many files.
+        TooManyFilesError: It has too many files, or too many folders and the like.
         TooManyBytesError: Its files, or one of them, are too large.
     """
+    most_entries = _ENTRIES_EACH * most_files
+    if content.count(_ENTRY) > most_entries:
+        raise TooManyFilesError(
+            f"expected at most {most_entries} entries, folders among them, got more; leave out folders and hidden"
+            " files, or send several batches"
+        )
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = [entry for entry in archive.infolist() if _is_image(entry)]

@@ -1,5 +1,6 @@
 import csv
 import io
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -59,6 +60,30 @@ def test_a_bomb_is_refused_by_what_it_claims() -> None:
         opened(zipped(*((f"{number}.png", bytes(4_000)) for number in range(3))))
     with pytest.raises(TooManyFilesError):
         opened(zipped(*((f"{number}.png", b"") for number in range(11))))
+
+
+def test_an_archive_of_countless_folders_is_refused_before_its_directory_is_read() -> None:
+    assert opened(zipped(*((f"{number}/", b"") for number in range(200)))) == []
+    content = zipped(*((f"{number}/", b"") for number in range(20_000)))
+    lying = content[:-14] + bytes([1, 0, 1, 0]) + content[-10:]  # it has one entry, it says
+    for each in (content, lying):
+        tracemalloc.start()
+        with pytest.raises(TooManyFilesError, match=r"^expected at most 200 entries, .* got more"):
+            opened(each)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 100_000 < len(each)
+
+
+def test_folders_of_each_file_and_what_systems_hide_in_them_do_not_count_as_files() -> None:
+    entries = []
+    for number in range(10):
+        folders = [f"{number}/", f"{number}/study/", f"{number}/study/series/"]
+        files = [f"{folders[2]}a.png", *(f"{folder}.DS_Store" for folder in folders)]
+        entries += [(each, bytes([number])) for each in [*folders, *files]]
+        entries += [(f"__MACOSX/{each}", b"x") for each in [*folders, *files]]
+    content = zipped(*((name, b"" if name.endswith("/") else each) for name, each in entries))
+    assert opened(content) == [bytes([number]) for number in range(10)]
 
 
 def test_a_file_that_is_too_large_is_named_by_its_place_among_the_images() -> None:

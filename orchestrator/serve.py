@@ -10,6 +10,7 @@ import uvicorn
 from orchestrator import logs
 from orchestrator.app import create_app
 from orchestrator.connections import protocol
+from orchestrator.jobs.callbacks import trusted_certificates
 from orchestrator.memory import keep_freed_memory
 from orchestrator.settings import Settings, SettingsError
 from orchestrator.storage.create import check_data_dir, keeps_on_disk
@@ -28,6 +29,8 @@ def read_settings() -> Settings:
     try:
         settings = Settings.from_environment()
         check_tracing(settings)
+        if settings.callback_hosts and settings.callback_secret:
+            trusted_certificates()
         if settings.thresholds is not None:
             read_thresholds(settings.thresholds)
     except SettingsError as err:

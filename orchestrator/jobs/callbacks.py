@@ -11,6 +11,7 @@ import hmac
 import json
 import logging
 import math
+import ssl
 import time
 import uuid
 from collections.abc import Coroutine, Mapping, Sequence
@@ -26,6 +27,7 @@ from orchestrator.jobs import keys
 from orchestrator.jobs.ledger import Ledger
 from orchestrator.jobs.task import DONE, Task
 from orchestrator.redis_client import Script, text
+from orchestrator.settings import SettingsError
 
 _log = logging.getLogger(__name__)
 
@@ -126,6 +128,21 @@ def _is_allowed(url: str, hosts: Sequence[str]) -> bool:
     return is_named and (parts.scheme == "https" or is_local)
 
 
+def trusted_certificates() -> ssl.SSLContext:
+    """Return TLS that trusts whom SSL_CERT_FILE or SSL_CERT_DIR name, or else the authorities of certifi.
+
+    Raises:
+        SettingsError: The file can't be used.
+    """
+    try:
+        return httpx.create_ssl_context()
+    except OSError as err:  # ssl.SSLError among them
+        raise SettingsError(
+            "SSL_CERT_FILE: expected a file of certificates (PEM), got one that can't be read or has none; correct it"
+            " or unset it"
+        ) from err
+
+
 class Callbacks:
     """Make the calls that are due, one at a time: what is claimed is called at once, or else by somebody else.
 
@@ -140,7 +157,7 @@ class Callbacks:
         self._done = Script(client, _DONE)
         self._leave = Script(client, _LEAVE)
         self._postpone = Script(client, _POSTPONE)
-        self._tls = httpx.create_ssl_context(trust_env=False)
+        self._tls = trusted_certificates()
         self._alone_until: dict[str, float] = {}
 
     def deliver_one(self) -> bool:
@@ -154,14 +171,14 @@ class Callbacks:
             self._done([keys.OUTBOX], taken)
         elif (rest := self._rest(task)) > 0:
             self._leave([keys.OUTBOX], [*taken, math.ceil(rest)])
-        elif task.status not in DONE or not task.callback or self._call(task):
+        elif task.status not in DONE or not task.callback or not (error := self._call(task)):
             self._done([keys.OUTBOX], taken)
         else:
-            self._put_off(taken)
+            self._put_off(taken, error)
         return True
 
-    def _call(self, task: Task) -> bool:
-        """Make a call, and tell whether its receiver has taken it."""
+    def _call(self, task: Task) -> str:
+        """Make a call, and return why its receiver has not taken it, or nothing if it has."""
         body = json.dumps(payload(task)).encode()
         moment = str(int(time.time()))
         headers = {
@@ -172,15 +189,15 @@ class Callbacks:
         begin = time.monotonic()
         try:
             return _run(self._post(task.callback, body, headers))
-        except (OSError, httpx.HTTPError, httpx.InvalidURL):
-            return False
+        except (OSError, httpx.HTTPError, httpx.InvalidURL) as err:
+            return _cause(err)
         finally:
             took = time.monotonic() - begin
             if took > _SLOW_SECONDS:
                 self._alone_until[_host(task)] = time.monotonic() + _REST * took
 
-    async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> bool:
-        """Post, and tell whether the status is one of success; the rest of the answer is left where it is.
+    async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> str:
+        """Post, and return the status unless it is one of success; the rest of the answer is left where it is.
 
         Raises:
             OSError: No status came in time, as httpx bounds single reads only; or the TLS of an answer is broken.
@@ -193,21 +210,21 @@ class Callbacks:
             ) as client,
             client.stream("POST", url, content=body, headers=headers) as answer,
         ):
-            return answer.is_success
+            return "" if answer.is_success else f"HTTP {answer.status_code}"
 
     def _rest(self, task: Task) -> float:
         """Return for how many seconds the receiver of a task's call is still left alone."""
         return self._alone_until.get(_host(task), 0.0) - time.monotonic()
 
-    def _put_off(self, taken: Sequence[str]) -> None:
+    def _put_off(self, taken: Sequence[str], error: str) -> None:
         """Make a call later that was tried, unless it was tried often enough."""
         names = [keys.OUTBOX, keys.task_key(taken[0])]
         tries = self._postpone(names, [*taken, _MOST_TRIES, _FIRST_WAIT])
         if tries >= _MOST_TRIES:
-            _log.warning("callback given up", extra={"task_id": taken[0]})
+            _log.warning("callback given up", extra={"task_id": taken[0], "error": error})
 
 
-def _run(call: Coroutine[Any, Any, bool]) -> bool:
+def _run(call: Coroutine[Any, Any, str]) -> str:
     """Do what asyncio.run does, but don't wait for a name that is still being resolved: that may take much longer."""
     loop = asyncio.new_event_loop()
     try:
@@ -215,6 +232,13 @@ def _run(call: Coroutine[Any, Any, bool]) -> bool:
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
+
+
+def _cause(error: BaseException) -> str:
+    """Return the class of what failed below httpx, as SSLCertVerificationError: what it says may hold addresses."""
+    while error.__context__ is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return type(error).__name__
 
 
 def _host(task: Task) -> str:

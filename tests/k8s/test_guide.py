@@ -38,7 +38,9 @@ def everything() -> Manifests:
     return Manifests(build(Combination("cpu", COMPONENTS)).objects + restore_job("cxr"))
 
 
-FIRST, REGISTRY, THRESHOLDS = re.findall(r"^```yaml\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE)
+FIRST, REGISTRY, THRESHOLDS, AUTHORITIES = re.findall(
+    r"^```yaml\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE
+)
 
 
 def rendered(folder: Path, text: str) -> Manifests:
@@ -55,16 +57,37 @@ def rendered(folder: Path, text: str) -> Manifests:
     ours.mkdir()
     (ours / "kustomization.yaml").write_text(text)
     (ours / "thresholds.json").write_text("{}")
+    (ours / "authorities.pem").write_text("certificates")
     return render(ours)
+
+
+def with_snippets(*snippets: str) -> str:
+    """Return the overlay to start from, with more in its lists."""
+    overlay = yaml.safe_load(FIRST)
+    for snippet in snippets:
+        for key, entries in yaml.safe_load(snippet).items():
+            overlay.setdefault(key, []).extend(entries)
+    return yaml.safe_dump(overlay)
+
+
+@needs_kubectl
+def test_authorities_hold_in_that_overlay_for_all_who_call_receivers(tmp_path: Path) -> None:
+    manifests = rendered(tmp_path, with_snippets(AUTHORITIES))
+    assert complaints(manifests) == []
+    told = {
+        each.name: manifests.environment(container)["SSL_CERT_FILE"]
+        for each in manifests.workloads()
+        for container in each.spec["containers"]
+        if "SSL_CERT_FILE" in manifests.environment(container)
+    }
+    callers = ("api", "worker", "api-canary", "worker-canary")
+    path = "/etc/cxr/authorities/authorities.pem"
+    assert told == {f"Deployment/{name}": path for name in callers}
 
 
 @needs_kubectl
 def test_a_login_for_images_and_thresholds_hold_in_that_overlay(tmp_path: Path) -> None:
-    overlay = yaml.safe_load(FIRST)
-    for snippet in (REGISTRY, THRESHOLDS):
-        for key, entries in yaml.safe_load(snippet).items():
-            overlay.setdefault(key, []).extend(entries)
-    manifests = rendered(tmp_path, yaml.safe_dump(overlay))
+    manifests = rendered(tmp_path, with_snippets(REGISTRY, THRESHOLDS))
     assert sorted(complaints(manifests)) == [  # by the thresholds, which are another model's
         f"lifecycle: Deployment/{name}-canary: differs from what it stands in for"
         for name in ("api", "worker")

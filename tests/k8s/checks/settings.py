@@ -9,8 +9,8 @@ from orchestrator.settings import Settings, SettingsError
 from tests.k8s.manifests import Manifests, Object, image_name
 from tests.support.reckoning import api_memory, memory_limit, worker_memory
 
-# Parts of other variables, which the service itself does not read.
-_PARTS: Final = {"REDIS_PASSWORD"}
+# A part of another variable, and what TLS reads.
+_OTHERS: Final = {"REDIS_PASSWORD", "SSL_CERT_FILE"}
 _NAMES: Final = {field.name.upper() for field in dataclasses.fields(Settings)}
 
 
@@ -21,7 +21,7 @@ def check(manifests: Manifests) -> Iterator[str]:
             if image_name(container) != "cxr-service":
                 continue
             environment = manifests.environment(container)
-            for name in sorted(set(environment) - _NAMES - _PARTS):
+            for name in sorted(set(environment) - _NAMES - _OTHERS):
                 yield f"{workload.name}: {name} is no setting"
             try:
                 settings = Settings.from_mapping(environment)

@@ -1,17 +1,22 @@
 import hashlib
 import hmac
 import json
+import shutil
 import socket
 import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 import redis
+from click.testing import CliRunner
 
+from orchestrator.cli import main
 from orchestrator.errors import ModelUnavailableError, ParameterError
 from orchestrator.jobs import callbacks as module
 from orchestrator.jobs import keys
@@ -22,6 +27,7 @@ from orchestrator.settings import Settings
 from orchestrator.study import Options
 
 SECRET = "a secret"
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl")
 
 
 class Receiver(HTTPServer):
@@ -61,6 +67,31 @@ def receiver() -> Iterator[Receiver]:
         yield server
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Path:
+    """Return a folder with an authority of its own, and a certificate of 127.0.0.1 that it has signed."""
+    folder = tmp_path / "authority"
+    folder.mkdir()
+    make = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    itself = ["-subj", "/CN=authority", "-keyout", "authority.key", "-out", "authority.pem"]
+    signed = ["-subj", "/CN=receiver", "-keyout", "receiver.key", "-out", "receiver.pem"]
+    signed += ["-CA", "authority.pem", "-CAkey", "authority.key"]
+    signed += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    signed += ["-addext", "basicConstraints=critical,CA:FALSE"]
+    for command in ([*make, *itself], [*make, *signed], ["rehash", "."]):
+        subprocess.run(["openssl", *command], cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def secure(receiver: Receiver, authority: Path) -> Receiver:
+    """Return a receiver that speaks TLS."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(authority / "receiver.pem", authority / "receiver.key")
+    receiver.socket = tls.wrap_socket(receiver.socket, server_side=True)
+    return receiver
 
 
 class Dripping:
@@ -154,9 +185,12 @@ def test_a_callback_that_is_refused_is_repeated_with_the_same_number(
 
 
 def test_a_receiver_that_never_answers_is_given_up(
-    client: "redis.Redis", settings: Settings, receiver: Receiver
+    client: "redis.Redis",
+    settings: Settings,
+    receiver: Receiver,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    finished(client, settings, receiver, fails=False)
+    task_id = finished(client, settings, receiver, fails=False)
     receiver.statuses = [500] * 20
     callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
     for _ in range(12):
@@ -164,6 +198,7 @@ def test_a_receiver_that_never_answers_is_given_up(
         due_at_once(client)
     assert len(receiver.calls) == 8
     assert client.zcard(keys.OUTBOX) == 0
+    assert told(caplog) == [("callback given up", task_id, "HTTP 500")]
 
 
 def test_a_task_that_is_put_back_and_done_during_its_call_is_called_for_again(
@@ -283,6 +318,75 @@ def test_a_receiver_that_drips_is_left_alone_for_a_while_and_holds_up_nobody(
         due_at_once(client)
         callbacks.deliver_one()
         assert slow.calls == 2
+
+
+@needs_openssl
+@pytest.mark.parametrize(
+    ("variable", "path"), [("SSL_CERT_FILE", "authority.pem"), ("SSL_CERT_DIR", ".")]
+)
+def test_a_receiver_is_trusted_whose_authority_is_named_and_called_past_any_proxy(
+    client: "redis.Redis",
+    settings: Settings,
+    secure: Receiver,
+    authority: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variable: str,
+    path: str,
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv(variable, str(authority / path))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    task_id = finished(client, settings, secure, fails=False)
+    client.hset(keys.task_key(task_id), "callback", f"https://{secure.host}/done")
+    due_at_once(client)
+    assert Callbacks(client, create_ledger(settings, client), SECRET).deliver_one()
+    assert len(secure.calls) == 1
+    assert client.zcard(keys.OUTBOX) == 0
+
+
+@needs_openssl
+def test_the_log_tells_of_a_receiver_that_is_not_trusted(
+    client: "redis.Redis",
+    settings: Settings,
+    secure: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    task_id = finished(client, settings, secure, fails=False)
+    client.hset(keys.task_key(task_id), "callback", f"https://{secure.host}/done")
+    callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
+    for _ in range(8):
+        due_at_once(client)
+        callbacks.deliver_one()
+    assert secure.calls == []
+    assert told(caplog) == [("callback given up", task_id, "SSLCertVerificationError")]
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str, str]]:
+    """Return the lines of the log, each with its fields, and see that none has an address."""
+    lines = [vars(record) for record in caplog.records]
+    assert "127.0.0.1" not in repr(lines)
+    return [(line["message"], line["task_id"], line["error"]) for line in lines]
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_file_of_authorities_that_can_not_be_used_stops_the_start(
+    tmp_path: Path, content: str | None
+) -> None:
+    file = tmp_path / "authorities.pem"
+    if content is not None:
+        file.write_text(content)
+    variables = {
+        "SSL_CERT_FILE": str(file),
+        "CALLBACK_HOSTS": "pacs.example",
+        "CALLBACK_SECRET": SECRET,
+    }
+    for command in ("serve", "worker"):
+        answer = CliRunner().invoke(main, [command], env=variables)
+        assert answer.exit_code == 1
+        assert answer.output.startswith("Error: SSL_CERT_FILE: expected a file of certificates")
 
 
 def test_an_answer_of_broken_tls_counts_as_a_try(

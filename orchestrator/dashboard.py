@@ -12,12 +12,15 @@ import click
 from orchestrator import logs
 from orchestrator.access.browsers import host_name
 from orchestrator.access.mode import is_loopback
+from orchestrator.response_headers import DEFAULTS
 from orchestrator.serve import read_settings
 from orchestrator.settings import Settings, SettingsError
 
 _EXTRA: Final = "install this project with its extra 'dashboard'"
 _REALM: Final = {"WWW-Authenticate": 'Basic realm="Dashboard"'}
 _READING: Final = frozenset({"GET", "HEAD"})
+# Those of the API, but for what its pages may load: rq-dashboard's have scripts and styles of their own within.
+_HEADERS: Final = {**DEFAULTS, "Content-Security-Policy": "frame-ancestors 'none'"}
 # rq-dashboard answers GET here too, and then requeues everything, whatever else is forbidden.
 _WRITING_ENDPOINTS: Final = frozenset({"rq_dashboard.requeue_all"})
 
@@ -62,6 +65,7 @@ def create_dashboard(settings: Settings) -> Any:
     app.config["RQ_DASHBOARD_REDIS_URL"] = (settings.redis_url,)
     app.config["RQ_DASHBOARD_DISABLE_DELETE"] = not writable
     app.before_request(_Guard(settings.dashboard_user, settings.dashboard_password, writable))
+    app.after_request(_with_headers)
     app.register_blueprint(web.blueprint)
     web.setup_rq_connection(app)
     return app
@@ -83,6 +87,13 @@ def check_access(settings: Settings) -> None:
 def is_installed() -> bool:
     """Tell whether the dashboard's packages are there."""
     return find_spec("rq_dashboard") is not None
+
+
+def _with_headers(answer: Any) -> Any:
+    """Tell browsers what they may not do with an answer."""
+    for name, value in _HEADERS.items():
+        answer.headers.setdefault(name, value)
+    return answer
 
 
 class _Guard:

@@ -13,7 +13,7 @@ PAGE: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_DEFAULTS: Final[Mapping[str, str]] = {
+DEFAULTS: Final[Mapping[str, str]] = {
     "Content-Security-Policy": NOTHING,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -24,7 +24,7 @@ _HSTS: Final = {"Strict-Transport-Security": "max-age=31536000"}
 
 def add_defaults(headers: MutableHeaders, *, https: bool = False) -> None:
     """Add what every answer carries, where it does not say otherwise itself."""
-    for name, value in {**_DEFAULTS, **(_HSTS if https else {})}.items():
+    for name, value in {**DEFAULTS, **(_HSTS if https else {})}.items():
         headers.setdefault(name, value)
 
 

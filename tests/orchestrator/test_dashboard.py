@@ -132,6 +132,24 @@ def test_its_pages_are_served_with_their_styles_and_scripts(reading: httpx.Clien
     assert {reading.get(file).status_code for file in files} == {200}
 
 
+def test_no_answer_is_shown_in_a_frame_or_taken_for_another_kind(reading: httpx.Client) -> None:
+    style = re.findall(r'href="(/static/[^"]+css)"', reading.get("/").text)[0]
+    answers = [
+        reading.get("/"),
+        reading.get("/0/data/queues.json"),
+        reading.get(style),
+        reading.get("/nowhere"),
+        reading.post("/job/1/delete"),
+        reading.get("/", headers={"Host": "evil.example"}),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 404, 403, 403]
+    for answer in answers:
+        assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["Cache-Control"] in ("no-store", "no-cache")
+
+
 def test_a_pickle_in_a_job_is_not_loaded(
     reading: httpx.Client, environment: dict[str, str], tmp_path: Path
 ) -> None:

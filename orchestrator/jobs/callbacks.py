@@ -99,6 +99,11 @@ def checked_url(url: str, hosts: str | None) -> str:
     if not url:
         return ""
     allowed = [host.strip().lower() for host in (hosts or "").split(",") if host.strip()]
+    if not allowed:
+        raise ParameterError(
+            "callback_url: expected none, as this service calls nobody (CALLBACK_HOSTS and CALLBACK_SECRET are not both"
+            " set); leave it out and ask for the task's status"
+        )
     if len(url) > _LONGEST_URL:
         raise ParameterError(
             f"callback_url: expected at most {_LONGEST_URL} characters, got {len(url)}"

@@ -1,7 +1,7 @@
 """Keep overlays in Cloudinary; the only module that knows its SDK.
 
 The SDK holds its configuration in a global; here every call is given its own, so that nothing but
-:class:`CloudAccount` decides where pictures go.
+:class:`CloudAccount` decides which account has the pictures.
 """
 
 import logging

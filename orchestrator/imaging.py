@@ -39,6 +39,8 @@ from orchestrator.png import (
 )
 from orchestrator.tiff import (
     MOST_NUMBERS,
+    has_huge_tiles,
+    has_shared_data,
     has_too_many_numbers,
     has_unknown_samples,
     is_inverted,
@@ -154,6 +156,7 @@ def decode(upload: bytes, *, max_pixels: int) -> Radiograph:
             raise MultipleFramesError(
                 "expected one image, got a file of several frames or pages; send each on its own"
             )
+        _refuse_endless_parts(image, len(upload))
         refuse_misread(image)
         if image.format == "JPEG":
             image.draft("L", image.size)  # decodes luma only; without effect on CMYK
@@ -231,6 +234,20 @@ def _refuse_endless(upload: bytes) -> None:
     if has_too_many_numbers(upload):
         raise NotAnImageError(
             f"expected a TIFF of at most {MOST_NUMBERS} numbers in its tags, got more; save the image as PNG"
+        )
+
+
+def _refuse_endless_parts(image: Image.Image, length: int) -> None:
+    """Refuse a TIFF of few pixels that are so cut into parts that to unpack these would take minutes or gigabytes."""
+    if has_huge_tiles(image):
+        raise NotAnImageError(
+            "expected a TIFF whose tiles are about as large as the image, or smaller, got tiles that are far larger;"
+            " save the image as PNG"
+        )
+    if has_shared_data(image, length):
+        raise NotAnImageError(
+            "expected a TIFF whose strips or tiles have data of their own, got one in which they share them; save the"
+            " image as PNG"
         )
 
 

@@ -47,6 +47,9 @@ _SIZES: Final = {
 _DIRECTORIES: Final = (34665, 34853, 40965)  # of Exif, of GPS and of interoperability
 # StripOffsets, ColorMap and TileOffsets, whatever their type
 _TAKEN_ONE_BY_ONE: Final = (273, 320, 324)
+# Of a tile that is larger than the image: writers fill up to multiples of 16, or cut all images into tiles of one size.
+_MOST_PADDING: Final = 15
+_MOST_OF_SMALL: Final = 2048
 _STRIPS: Final = (TiffImagePlugin.STRIPOFFSETS, TiffImagePlugin.STRIPBYTECOUNTS)
 _TILES: Final = (TiffImagePlugin.TILEOFFSETS, TiffImagePlugin.TILEBYTECOUNTS)
 
@@ -80,6 +83,41 @@ def has_too_many_numbers(file: bytes) -> bool:
             if tag in _DIRECTORIES:
                 starts.append(int.from_bytes(value[:size], order))
     return total > MOST_NUMBERS
+
+
+def has_huge_tiles(file: Image.Image) -> bool:
+    """Tell whether tiles are far larger than the image: libtiff unpacks the whole of each, whatever of it is seen.
+
+    Of strips it leaves out the rows below the image.
+    """
+    if not isinstance(file, TiffImagePlugin.TiffImageFile):
+        return False
+    tags = file.tag_v2
+    sides = (
+        (TiffImagePlugin.TILEWIDTH, TiffImagePlugin.IMAGEWIDTH),
+        (TiffImagePlugin.TILELENGTH, TiffImagePlugin.IMAGELENGTH),
+    )
+    return any(
+        tags.get(tile, 0) > max(tags[image] + _MOST_PADDING, _MOST_OF_SMALL)
+        for tile, image in sides
+    )
+
+
+def has_shared_data(file: Image.Image, length: int) -> bool:
+    """Tell whether strips or tiles share data, which libtiff looks through for each of them, to no small extent.
+
+    Flat ones may, as what they are packed into is small beside their pixels.
+
+    Args:
+        file: The image as Pillow opened it.
+        length: Of the whole file, in bytes.
+    """
+    if not isinstance(file, TiffImagePlugin.TiffImageFile) or not _is_unpacked_by_libtiff(file):
+        return False
+    width, height = file.size
+    tags = (TiffImagePlugin.STRIPBYTECOUNTS, TiffImagePlugin.TILEBYTECOUNTS)
+    read = sum(min(each, length) for tag in tags for each in file.tag_v2.get(tag, ()))
+    return bool(read > max(length, width * height))
 
 
 def refuse_misread(file: Image.Image) -> None:

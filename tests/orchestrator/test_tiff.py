@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from orchestrator.errors import NotAnImageError, UnsupportedFormatError
 from orchestrator.imaging import decode
@@ -415,6 +415,89 @@ def test_a_file_of_millions_of_tiles_is_refused_before_they_are_read() -> None:
     with pytest.raises(NotAnImageError, match="at most 200000 numbers in its tags"):
         decode(file, max_pixels=LIMIT)
     assert memory() - before < 100e6  # to open it took 750 MB
+
+
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no TIFF's pixels be read."""
+
+    def load(_: object) -> None:
+        raise AssertionError("to read them takes minutes or gigabytes")
+
+    monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "load", load)
+
+
+PACKED_PLANE: dict[int, int | list[int]] = {**ONE_PLANE, COMPRESSION: 8, ROWS: []}
+
+
+@pytest.mark.usefixtures("unread")
+@pytest.mark.parametrize(
+    ("width", "rows"), [(48, 44_000_000), (44_000_000, 48), (2049, 48), (48, 2049)]
+)
+def test_tiles_far_larger_than_the_image_are_refused_before_they_are_unpacked(
+    width: int, rows: int
+) -> None:
+    tags = {**PACKED_PLANE, 256: 40, TILE_WIDTH: width, TILE_ROWS: rows}
+    with pytest.raises(NotAnImageError, match="got tiles that are far larger; save the image"):
+        decode(tiff(np.zeros((1, 1000), np.uint8), tags=tags), max_pixels=LIMIT)
+
+
+@pytest.mark.usefixtures("unread")
+def test_tiles_are_found_by_their_sides_as_libtiff_finds_them() -> None:
+    tags = {**PACKED_PLANE, 256: 40, TILE_WIDTH: 48, TILE_ROWS: 44_000_000}
+    file = tiff(np.zeros((1, 1000), np.uint8), tags=tags)
+    for tile, strip in ((TILES, OFFSETS), (TILE_LENGTHS, LENGTHS)):
+        file = file.replace(struct.pack("<HH", tile, 4), struct.pack("<HH", strip, 4))
+    with pytest.raises(NotAnImageError, match="got tiles that are far larger"):
+        decode(file, max_pixels=LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "rows", "orientation"),
+    [
+        ((40, 40), 48, 48, 1),
+        ((40, 40), 2048, 2048, 1),
+        ((2049, 300), 2064, 304, 1),
+        ((2049, 300), 2064, 304, 6),
+        ((300, 2049), 304, 2064, 6),
+    ],
+)
+def test_tiles_that_hold_the_image_or_are_of_a_usual_size_are_read(
+    size: tuple[int, int], width: int, rows: int, orientation: int
+) -> None:
+    tile = np.full((rows, width), 7, np.uint8)
+    tags = {**PACKED_PLANE, 256: size[0], 257: size[1], TILE_WIDTH: width, TILE_ROWS: rows}
+
+    found = np.asarray(decode(tiff(tile, tags={**tags, 274: orientation}), max_pixels=LIMIT).image)
+
+    assert found.shape == (size[::-1] if orientation == 1 else size)
+    assert (found == 7).all()
+
+
+def of_shared_data(strips: list[NDArray[np.uint8]], length: int) -> bytes:
+    """Return a TIFF in which so many bytes behind the begin of each strip belong to it, other strips or not."""
+    lengths = [length] * len(strips)
+    tags = {**PACKED_PLANE, ROWS: len(strips[0]), LENGTHS: lengths}
+    return tiff(*strips, tags=tags) + bytes(length)
+
+
+@pytest.mark.usefixtures("unread")
+def test_strips_that_share_their_data_are_refused_before_they_are_unpacked() -> None:
+    rows = [NOISE[top : top + 1] for top in range(40)]
+    with pytest.raises(NotAnImageError, match="strips or tiles have data of their own, got one in"):
+        decode(of_shared_data(rows, 20_000), max_pixels=LIMIT)
+
+
+def test_strips_that_share_little_are_read() -> None:
+    # as many bytes as there are pixels
+    file = of_shared_data([np.zeros_like(NOISE[:8])] * 5, 8 * 256)
+    assert len(file) < 40 * 256
+    assert not np.asarray(decode(file, max_pixels=LIMIT).image).any()
+
+
+def test_one_strip_may_seem_longer_than_the_file() -> None:
+    file = tiff(NOISE, tags={PLANAR: 1, COMPRESSION: 8, LENGTHS: 2**32 - 1}) + bytes(200_000)
+    np.testing.assert_array_equal(np.asarray(decode(file, max_pixels=LIMIT).image), NOISE)
 
 
 def test_a_tiff_that_is_cut_anywhere_is_looked_through() -> None:

@@ -46,6 +46,7 @@ from orchestrator.tiff import (
     is_inverted,
     is_unsigned,
     lacks_samples,
+    lacks_tags,
     refuse_misread,
 )
 from serving.contract import ModelCard
@@ -156,6 +157,8 @@ def decode(upload: bytes, *, max_pixels: int) -> Radiograph:
             raise MultipleFramesError(
                 "expected one image, got a file of several frames or pages; send each on its own"
             )
+        if lacks_tags(image, upload):
+            raise _damaged(image.format)
         _refuse_endless_parts(image, len(upload))
         refuse_misread(image)
         if image.format == "JPEG":

@@ -44,6 +44,11 @@ _SIZES: Final = {
     13: 4,
     16: 8,
 }
+_Entry = tuple[int, int, int, bytes]  # tag, type, how many numbers, and these or where they are
+# From ImageWidth to SampleFormat, those by which Pillow finds and reads the pixels, and the orientation
+_OF_PIXELS: Final = frozenset(
+    (*range(256, 260), 262, 266, 273, 274, *range(277, 280), 284, 320, *range(322, 326), 338, 339)
+)
 _DIRECTORIES: Final = (34665, 34853, 40965)  # of Exif, of GPS and of interoperability
 # StripOffsets, ColorMap and TileOffsets, whatever their type
 _TAKEN_ONE_BY_ONE: Final = (273, 320, 324)
@@ -59,30 +64,39 @@ def has_too_many_numbers(file: bytes) -> bool:
 
     Looks at the first directory (TIFF 6.0, section 2) and those of Exif in it, in the wide form of BigTIFF as well.
     """
-    order = _ORDERS.get(file[:2])
-    if order is None:
+    if file[:2] not in _ORDERS:
         return False
-    wide = file[2:3] == _BIG_TIFF
-    entry = struct.Struct(("<" if order == "little" else ">") + ("HHQ8s" if wide else "HHI4s"))
-    starts = [int.from_bytes(file[8:16] if wide else file[4:8], order)]
+    starts = [_first_directory(file)]
     total = 0
     for start in starts:
-        begin = start + (8 if wide else 2)
-        count = int.from_bytes(file[start:begin], order)
+        count, entries = _directory(file, start)
         total += 1 + count
         if total > MOST_NUMBERS:
             return True
-        directory = file[begin : begin + count * entry.size]
-        whole = len(directory) // entry.size * entry.size
-        for tag, kind, numbers, value in entry.iter_unpack(directory[:whole]):
+        for tag, kind, numbers, value in entries:
             size = _SIZES.get(kind)
             if size is None or numbers * size > len(file):
                 continue  # which Pillow passes over
             if tag in _TAKEN_ONE_BY_ONE or kind not in _KEPT_AS_BYTES:
                 total += numbers
             if tag in _DIRECTORIES:
-                starts.append(int.from_bytes(value[:size], order))
+                starts.append(int.from_bytes(value[:size], _ORDERS[file[:2]]))
     return total > MOST_NUMBERS
+
+
+def lacks_tags(file: Image.Image, upload: bytes) -> bool:
+    """Tell whether a TIFF's directory is cut short, or says something of the pixels that Pillow has passed over.
+
+    Pillow leaves out a tag of a type that it doesn't know, and at a value that ends beyond the file all tags that
+    follow. Of a tag that is there twice, it takes the first that it can read, and libtiff the first.
+    """
+    if not isinstance(file, TiffImagePlugin.TiffImageFile):
+        return False
+    if not _has_whole_directory(upload):
+        return True
+    _, entries = _directory(upload, _first_directory(upload))
+    of_pixels = [tag for tag, _, numbers, _ in entries if numbers and tag in _OF_PIXELS]
+    return len(of_pixels) > len(set(of_pixels).intersection(file.tag_v2))
 
 
 def has_huge_tiles(file: Image.Image) -> bool:
@@ -180,7 +194,7 @@ def has_unknown_samples(upload: bytes) -> bool:
     try:
         TiffImagePlugin.TiffImageFile(io.BytesIO(upload))
     except SyntaxError as err:
-        return "unknown pixel mode" in str(err)
+        return "unknown pixel mode" in str(err) and _has_whole_directory(upload)
     except Exception:  # noqa: BLE001 - whatever Pillow raises, it is damaged
         return False
     return False
@@ -202,6 +216,33 @@ def is_unsigned(file: Image.Image) -> bool:
         and file.mode == "I"
         and _has_unsigned_samples(file)
     )
+
+
+def _first_directory(file: bytes) -> int:
+    """Return where the first directory of a TIFF begins."""
+    return int.from_bytes(file[8:16] if _is_wide(file) else file[4:8], _ORDERS[file[:2]])
+
+
+def _directory(file: bytes, start: int) -> tuple[int, Iterator[_Entry]]:
+    """Return how many tags a directory of a TIFF claims, and those of them that are in the file."""
+    order = _ORDERS[file[:2]]
+    form = "HHQ8s" if _is_wide(file) else "HHI4s"
+    entry = struct.Struct(("<" if order == "little" else ">") + form)
+    begin = start + (8 if _is_wide(file) else 2)
+    count = int.from_bytes(file[start:begin], order)
+    there = file[begin : begin + count * entry.size]
+    whole = len(there) // entry.size * entry.size
+    return count, entry.iter_unpack(there[:whole])
+
+
+def _has_whole_directory(file: bytes) -> bool:
+    count, entries = _directory(file, _first_directory(file))
+    return count == sum(1 for _ in entries)
+
+
+def _is_wide(file: bytes) -> bool:
+    """Tell whether a TIFF is a BigTIFF, as Pillow does."""
+    return file[2:3] == _BIG_TIFF
 
 
 def _is_read_plane_by_plane(file: TiffImagePlugin.TiffImageFile) -> bool:

@@ -315,6 +315,78 @@ def test_rows_of_twelve_bits_end_at_a_whole_byte(upload: bytes) -> None:
     assert decode(upload, max_pixels=LIMIT).size == (61, 40)
 
 
+def place_of_entry(file: bytes, tag: int, order: Literal["<", ">"] = "<") -> int:
+    """Return where a tag stands in the directory of a file that :func:`tiff` has written."""
+    return file.index(struct.pack(f"{order}HH", tag, 4))
+
+
+def with_directory_last(file: bytes, order: Literal["<", ">"]) -> bytes:
+    """Return a TIFF with a copy of its directory at its end, and that in its place."""
+    (count,) = struct.unpack_from(f"{order}H", file, 8)
+    directory = file[8 : 8 + 2 + 12 * count + 4]
+    return file[:4] + struct.pack(f"{order}I", len(file)) + file[8:] + directory
+
+
+OF_FLOATS: dict[int, int | list[int]] = {PLANAR: 1, SAMPLE_FORMAT: 3}
+FLOATS = (RAMP - 128).astype(np.float32)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_directory_that_is_cut_short_is_damage(order: Literal["<", ">"]) -> None:
+    whole = with_directory_last(tiff(FLOATS, order=order, tags=OF_FLOATS), order)
+    assert first_row(whole) == list(range(256))
+    assert first_row(whole[:-4]) == list(range(256))  # it lacks but the place of the next page
+    for cut in range(5, 4 + 11 * 12 + 2):
+        with pytest.raises(NotAnImageError):
+            decode(whole[:-cut], max_pixels=LIMIT)
+
+
+NOTE, THRESHOLDING, PRIVATE = 270, 263, 65000
+
+
+@pytest.mark.filterwarnings("ignore:Truncated File Read")  # at which Pillow stops
+def test_a_value_beyond_the_file_is_damage_if_tags_of_the_pixels_follow() -> None:
+    for tag, is_harmless in ((NOTE, False), (PRIVATE, True)):
+        file = tiff(FLOATS, tags={**OF_FLOATS, COMPRESSION: 8, tag: [1, 2]})
+        value = place_of_entry(file, tag) + 8
+        lost = file[:value] + struct.pack("<I", len(file) - 7) + file[value + 4 :]
+        assert first_row(file) == list(range(256))
+        if is_harmless:
+            assert first_row(lost) == list(range(256))
+        else:
+            with pytest.raises(NotAnImageError, match="the TIFF file is damaged or cut short"):
+                decode(lost, max_pixels=LIMIT)
+
+
+@pytest.mark.parametrize(("tag", "is_harmless"), [(SAMPLE_FORMAT, False), (PRIVATE, True)])
+def test_a_type_that_pillow_does_not_know_is_damage_where_it_tells_of_the_pixels(
+    tag: int, is_harmless: bool
+) -> None:
+    file = tiff(FLOATS, tags={**OF_FLOATS, PRIVATE: 1})
+    kind = place_of_entry(file, tag) + 2
+    unknown = file[:kind] + struct.pack("<H", 17) + file[kind + 2 :]
+    if is_harmless:
+        assert first_row(unknown) == list(range(256))
+    else:
+        with pytest.raises(NotAnImageError, match="the TIFF file is damaged or cut short"):
+            decode(unknown, max_pixels=LIMIT)
+
+
+def test_what_tells_of_the_pixels_twice_is_damage() -> None:
+    file = tiff(BYTES, tags={PLANAR: 1, THRESHOLDING: 0})
+    again = place_of_entry(file, THRESHOLDING)
+    twice = file[:again] + struct.pack("<H", PHOTOMETRIC) + file[again + 2 :]
+    with pytest.raises(NotAnImageError, match="the TIFF file is damaged or cut short"):
+        decode(twice, max_pixels=LIMIT)
+
+
+def test_a_tag_of_no_numbers_is_none() -> None:
+    file = tiff(BYTES, tags={PLANAR: 1, EXTRA_SAMPLES: 0})
+    numbers = place_of_entry(file, EXTRA_SAMPLES) + 4
+    assert first_row(file[:numbers] + bytes(4) + file[numbers + 4 :]) == list(range(256))
+
+
 @pytest.mark.parametrize("compression", [1, 8], ids=["none", "Deflate"])
 def test_gray_that_was_multiplied_by_its_alpha_lies_over_black_already(compression: int) -> None:
     # TIFF 6.0, section 18: associated alpha; of alpha 128, gray is half of what it was, of 0 it is nothing

@@ -17,6 +17,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.MpoImagePlugin import MpoImageFile
 
 from gradcam.placement import place
 from orchestrator.deep_colour import Box, deep_colour
@@ -28,7 +30,13 @@ from orchestrator.errors import (
     TooManyPixelsError,
     UnsupportedFormatError,
 )
-from orchestrator.jpeg import MOST_SCANS, MOST_SEGMENTS, has_too_many_segments, unread_kind
+from orchestrator.jpeg import (
+    MOST_SCANS,
+    MOST_SEGMENTS,
+    has_equal_pictures,
+    has_too_many_segments,
+    unread_kind,
+)
 from orchestrator.png import (
     MOST_CHUNKS,
     are_data_intact,
@@ -92,6 +100,8 @@ _DECODER_ERRORS: Final = (
     zlib.error,
 )
 
+_PICTURES: Final = 0xB002  # MPEntry (CIPA DC-007, 5.2.3.3)
+
 _BAND_PIXELS: Final = 2**18
 
 # EXIF 2.32, 4.6.4.A
@@ -152,6 +162,8 @@ def decode(upload: bytes, *, max_pixels: int) -> Radiograph:
     image = _open(upload, max_pixels)
     _check_size(image.size, max_pixels)
     try:
+        if isinstance(image, MpoImageFile):
+            image = _first_picture(image, upload)
         # not n_frames: counting a TIFF's pages takes time with the square of their number
         if getattr(image, "is_animated", False):
             raise MultipleFramesError(
@@ -222,6 +234,17 @@ def _open(upload: bytes, max_pixels: int) -> ImageFile.ImageFile:
         raise NotAnImageError(
             f"expected {ACCEPTED_TEXT}, got a damaged file; send it again"
         ) from err
+
+
+def _first_picture(file: MpoImageFile, upload: bytes) -> JpegImageFile:
+    """Return the first picture of a JPEG that has previews of it beside, as cameras and telephones write them."""
+    _, *others = (file.mpinfo or {})[_PICTURES]
+    if has_equal_pictures(upload, ((each["DataOffset"], each["Size"]) for each in others)):
+        raise MultipleFramesError(
+            "expected one image, got a JPEG of several pictures that are about as large as the first; send each as a"
+            " JPEG of its own"
+        )
+    return JpegImageFile(io.BytesIO(upload))
 
 
 def _refuse_endless(upload: bytes) -> None:

@@ -1,7 +1,7 @@
 """Look through a JPEG's segments (ITU-T T.81, annex B) before Pillow does, which reads any number of them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 _SIGNATURE: Final = b"\xff\xd8\xff"
@@ -18,6 +18,9 @@ _LOSSLESS_FRAME: Final = 0xF7  # of JPEG-LS (ITU-T T.87, C.1)
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BITS: Final = 2  # behind the segment's length
 _USUAL_BITS: Final = 8
+_SIDES: Final = (3, 5, 7)  # where height and width begin, and end
+_INDEX: Final = 0xE2
+_INDEX_NAME: Final = b"MPF\0"  # behind the segment's length
 
 
 def has_too_many_segments(file: bytes) -> bool:
@@ -45,6 +48,40 @@ def unread_kind(file: bytes) -> str | None:
             bits = int.from_bytes(file[start + _BITS : start + _BITS + 1])
             return f"a JPEG of {bits} bits a sample" if bits > _USUAL_BITS else None
     return None
+
+
+def has_equal_pictures(file: bytes, others: Iterable[tuple[int, int]]) -> bool:
+    """Tell whether a JPEG of several pictures (CIPA DC-007) has others that are more than previews of the first.
+
+    Previews, and maps of brightness or depth, have less than half of its pixels. A picture that the index tells of
+    may be missing, as many programs keep the index alone.
+
+    Args:
+        file: The whole of it, with an index.
+        others: Where each picture but the first begins, counted from the index, and its length.
+    """
+    index = max(
+        start + 2 + len(_INDEX_NAME)
+        for marker, start in _segments(file)
+        if marker == _INDEX and file.startswith(_INDEX_NAME, start + 2)
+    )
+    left = len(file)
+    for offset, length in others:
+        picture = file[index + offset : index + offset + length]
+        left -= len(picture)
+        # those that overlap could be of any number, and each takes time to look through
+        if left < 0 or 2 * _area(picture) >= _area(file):
+            return True
+    return False
+
+
+def _area(file: bytes) -> int:
+    """Return how many pixels a JPEG's frame has (B.2.2); 0 without any."""
+    for marker, start in _segments(file):
+        if marker in _FRAMES:
+            top, middle, end = (start + each for each in _SIDES)
+            return int.from_bytes(file[top:middle]) * int.from_bytes(file[middle:end])
+    return 0
 
 
 def _segments(file: bytes) -> Iterator[tuple[int, int]]:

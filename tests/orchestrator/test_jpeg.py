@@ -7,8 +7,8 @@ from PIL import Image
 
 from orchestrator import errors
 from orchestrator.imaging import decode
-from orchestrator.jpeg import has_too_many_segments
-from tests.support.images import encoded, gradient
+from orchestrator.jpeg import has_equal_pictures, has_too_many_segments
+from tests.support.images import ORIENTATION, encoded, gradient
 
 LIMIT = 40_000_000
 SCAN = b"\xff\xda"
@@ -114,3 +114,59 @@ def test_kinds_of_jpeg_that_are_not_read_are_called_what_they_are(upload: bytes,
 def test_a_damaged_jpeg_of_eight_bits_is_called_damaged() -> None:
     with pytest.raises(errors.NotAnImageError):
         decode(of_frame(0xC0, 8)[:60], max_pixels=LIMIT)
+
+
+FIRST = Image.fromarray(gradient())
+
+
+def of_pictures(*sizes: tuple[int, int], **parameters: object) -> bytes:
+    """Return a JPEG of :data:`FIRST` and white pictures of these sizes, with their index (CIPA DC-007)."""
+    others = [Image.new("L", size, 255) for size in sizes]
+    return encoded(FIRST, "MPO", save_all=True, append_images=others, **parameters)
+
+
+@pytest.mark.parametrize("sizes", [[(30, 20)], [(42, 28)], [(30, 20), (15, 10)]])
+def test_the_first_picture_is_read_where_the_others_are_previews(
+    sizes: list[tuple[int, int]],
+) -> None:
+    found = decode(of_pictures(*sizes), max_pixels=LIMIT).image
+    alone = decode(encoded(FIRST, "JPEG"), max_pixels=LIMIT).image
+    np.testing.assert_array_equal(np.asarray(found), np.asarray(alone))
+
+
+@pytest.mark.parametrize("sizes", [[(60, 40)], [(120, 80)], [(43, 28)], [(30, 20), (40, 60)]])
+def test_pictures_about_as_large_as_the_first_are_refused(sizes: list[tuple[int, int]]) -> None:
+    with pytest.raises(errors.MultipleFramesError, match="got a JPEG of several pictures that are"):
+        decode(of_pictures(*sizes), max_pixels=LIMIT)
+
+
+def test_pictures_that_only_the_index_tells_of_do_not_count() -> None:
+    file = of_pictures((60, 40))
+    first = file[: file.rindex(b"\xff\xd8\xff")]
+    found = np.asarray(decode(first, max_pixels=LIMIT).image)
+    assert np.abs(np.subtract(found, gradient(), dtype=int)).max() <= 3
+    with pytest.raises(errors.NotAnImageError, match="the JPEG file is damaged or cut short"):
+        decode(first[:-50], max_pixels=LIMIT)
+
+
+def test_the_first_of_several_pictures_is_turned_upright() -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    found = np.asarray(decode(of_pictures((30, 20), exif=exif), max_pixels=LIMIT).image)
+    assert found.shape == (60, 40)
+    assert (found[0].max() < 10, found[-1].min() > 245) == (True, True)
+
+
+def test_pictures_that_overlap_are_not_all_looked_through() -> None:
+    file = of_pictures((30, 20))
+    whole = (0, len(file))
+    assert not has_equal_pictures(file, [whole])
+    assert has_equal_pictures(file, [whole, whole])
+
+
+def test_the_scans_of_a_first_picture_are_counted_as_those_of_any_jpeg() -> None:
+    file = of_pictures((30, 20))
+    scan = file[file.index(SCAN) : file.index(b"\xff\xd9")]
+    many = file.replace(scan, scan * 101, 1)
+    with pytest.raises(errors.NotAnImageError, match="at most 100 scans"):
+        decode(many, max_pixels=LIMIT)

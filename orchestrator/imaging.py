@@ -50,12 +50,12 @@ from orchestrator.tiff import (
     has_huge_tiles,
     has_shared_data,
     has_too_many_numbers,
-    has_unknown_samples,
     is_inverted,
     is_unsigned,
     lacks_samples,
     lacks_tags,
     refuse_misread,
+    unread_tiff,
 )
 from serving.contract import ModelCard
 
@@ -82,8 +82,6 @@ _FOREIGN: Final = (
     (0, b"\xff\x0a", "a JPEG XL image"),
     (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL image"),
 )
-
-_TIFF: Final = (b"II*\0", b"MM\0*")
 
 # What Pillow's decoders raise on damaged files, as seen by feeding them such files.
 _DECODER_ERRORS: Final = (
@@ -220,10 +218,10 @@ def _open(upload: bytes, max_pixels: int) -> ImageFile.ImageFile:
                 f"expected {ACCEPTED_TEXT}, a JPEG of 8 bits a sample, got {kind}; convert it to 16-bit PNG and send"
                 " that"
             ) from err
-        if upload[: len(_TIFF[0])] in _TIFF and has_unknown_samples(upload):
+        if (kind := unread_tiff(upload)) is not None:
             raise UnsupportedFormatError(
-                "expected a TIFF of gray or RGB, 8 or 16 bits a sample, got one whose samples are of another kind, or"
-                " lie otherwise; save the image as PNG and send that"
+                f"expected a TIFF of gray or RGB, 8 or 16 bits a sample, got {kind}; save the image as PNG and send"
+                " that"
             ) from err
         raise NotAnImageError(
             f"expected {ACCEPTED_TEXT}, got bytes that are none of them, or a damaged file"

@@ -26,6 +26,9 @@ _BIG_ENDIAN: Final = re.compile(r";\d+B")
 MOST_NUMBERS: Final = 200_000
 _ORDERS: Final[dict[bytes, Literal["little", "big"]]] = {b"II": "little", b"MM": "big"}
 _BIG_TIFF: Final = b"\x2b"
+_MAGICS: Final = (b"II*\0", b"MM\0*", b"II+\0")
+# Pillow takes it for a classic TIFF, whose directory would be elsewhere.
+_BIG_TIFF_OF_HIGHEST_FIRST: Final = b"MM\0+\0\x08\0\0"
 _KEPT_AS_BYTES: Final = (1, 2, 7)  # BYTE, ASCII and UNDEFINED
 # Bytes of a number, by its type (TIFF 6.0, section 2; 13 of its supplement 1, 16 of BigTIFF).
 _SIZES: Final = {
@@ -189,15 +192,24 @@ def lacks_samples(file: Image.Image) -> bool:
     return len(lengths) < len(needed) or any(map(operator.lt, lengths, needed))
 
 
-def has_unknown_samples(upload: bytes) -> bool:
-    """Tell whether Pillow does not open a TIFF as it has no mode for its samples, rather than as it is damaged."""
-    try:
-        TiffImagePlugin.TiffImageFile(io.BytesIO(upload))
-    except SyntaxError as err:
-        return "unknown pixel mode" in str(err) and _has_whole_directory(upload)
-    except Exception:  # noqa: BLE001 - whatever Pillow raises, it is damaged
-        return False
-    return False
+def unread_tiff(upload: bytes) -> str | None:
+    """Say what a TIFF of a kind that Pillow does not open is; None if it is a damaged one, or none."""
+    if upload.startswith(_BIG_TIFF_OF_HIGHEST_FIRST):
+        return "a BigTIFF whose numbers begin with the highest byte"
+    if not upload.startswith(_MAGICS) or not _has_whole_directory(upload):
+        return None
+    _, entries = _directory(upload, _first_directory(upload))
+    order = _ORDERS[upload[:2]]
+    for tag, kind, _, value in entries:
+        compression = int.from_bytes(value[: _SIZES.get(kind)], order)
+        if (
+            tag == TiffImagePlugin.COMPRESSION
+            and compression not in TiffImagePlugin.COMPRESSION_INFO
+        ):
+            return "one that is compressed in a way that is not read"
+    if _has_unknown_samples(upload):
+        return "one whose samples are of another kind, or lie otherwise"
+    return None
 
 
 def is_inverted(file: Image.Image) -> bool:
@@ -216,6 +228,17 @@ def is_unsigned(file: Image.Image) -> bool:
         and file.mode == "I"
         and _has_unsigned_samples(file)
     )
+
+
+def _has_unknown_samples(upload: bytes) -> bool:
+    """Tell whether Pillow does not open a TIFF as it has no mode for its samples, rather than as it is damaged."""
+    try:
+        TiffImagePlugin.TiffImageFile(io.BytesIO(upload))
+    except SyntaxError as err:
+        return "unknown pixel mode" in str(err)
+    except Exception:  # noqa: BLE001 - whatever Pillow raises, it is damaged
+        return False
+    return False
 
 
 def _first_directory(file: bytes) -> int:

@@ -410,6 +410,45 @@ def test_samples_that_pillow_has_no_mode_for_are_told_from_damage() -> None:
             decode(damaged, max_pixels=LIMIT)
 
 
+def big_tiff(width: int, bits: int, order: Literal["<", ">"]) -> bytes:
+    """Return a black BigTIFF of one strip, 40 pixels high."""
+    tags = {256: width, 257: 40, BITS: bits, COMPRESSION: 1, PHOTOMETRIC: 1, OFFSETS: 0, LENGTHS: 0}
+    data = bytes(width * 40 * bits // 8)
+    begin = 16 + 8 + 20 * len(tags) + 8
+    tags |= {OFFSETS: begin, LENGTHS: len(data)}
+    entries = [struct.pack(f"{order}HHQQ", tag, 16, 1, value) for tag, value in tags.items()]
+    head = MAGIC[order] + struct.pack(f"{order}HHHQQ", 43, 8, 0, 16, len(tags))
+    return head + b"".join(entries) + bytes(8) + data
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_kinds_that_pillow_does_not_open_are_told_from_damage() -> None:
+    assert decode(big_tiff(60, 8, "<"), max_pixels=LIMIT).size == (60, 40)
+    for file, kind in (
+        (
+            big_tiff(60, 64, "<"),
+            "one whose samples are of another kind, or lie otherwise; save the",
+        ),
+        (big_tiff(60, 8, ">"), "a BigTIFF whose numbers begin with the highest byte; save the"),
+    ):
+        with pytest.raises(UnsupportedFormatError, match=f"got {kind} image as PNG"):
+            decode(file, max_pixels=LIMIT)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("compression", [34887, 34712, 50002, 34933])
+def test_a_compression_that_pillow_does_not_know_is_told_from_damage(
+    compression: int, order: Literal["<", ">"]
+) -> None:
+    # LERC, JPEG 2000, JPEG XL and PNG
+    file = tiff(BYTES, order=order, tags={PLANAR: 1, COMPRESSION: compression})
+    with pytest.raises(UnsupportedFormatError, match="got one that is compressed in a way that is"):
+        decode(file, max_pixels=LIMIT)
+    with pytest.raises(NotAnImageError):
+        decode(file[:40], max_pixels=LIMIT)
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "packbits"])
 def test_ordinary_files_are_read(mode: str, compression: str) -> None:

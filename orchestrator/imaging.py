@@ -98,6 +98,16 @@ _DECODER_ERRORS: Final = (
     zlib.error,
 )
 
+# Those among them that broken Exif brings about
+_EXIF_ERRORS: Final = (
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    struct.error,
+)
+
 _PICTURES: Final = 0xB002  # MPEntry (CIPA DC-007, 5.2.3.3)
 
 _BAND_PIXELS: Final = 2**18
@@ -323,7 +333,11 @@ def _to_gray(image: ImageFile.ImageFile, upload: bytes) -> Image.Image:
 
 
 def _upright(gray: Image.Image, file: Image.Image) -> Image.Image:
-    turn = _TURNS.get(file.getexif().get(ExifTags.Base.Orientation, 1))
+    try:
+        orientation = file.getexif().get(ExifTags.Base.Orientation, 1)
+    except _EXIF_ERRORS:  # the image is whole all the same
+        return gray
+    turn = _TURNS.get(orientation)
     return gray if turn is None else gray.transpose(turn)
 
 

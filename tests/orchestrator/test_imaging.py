@@ -356,6 +356,21 @@ def test_exif_orientation_is_honoured(file_format: str, orientation: int) -> Non
     assert found[-4 if not bottom else 3, -4 if not right else 3] < 50
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("exif", [b"MM", b"", b"XX\0*\0\0\0\x08", b"MM\0*\0\0\0\x08\0\x01"])
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG", "JPEG with its resolution", "WEBP"])
+def test_broken_exif_says_nothing_of_an_image_that_is_whole(file_format: str, exif: bytes) -> None:
+    image = Image.fromarray(gradient())
+    if file_format == "PNG":
+        broken = with_chunk(png(gradient()), b"eXIf", exif)
+    elif file_format == "WEBP":
+        broken = encoded(image, "WEBP", exif=exif, quality=100)
+    else:  # without a resolution, Pillow looks for one in Exif
+        resolution = {"dpi": (300, 300)} if "resolution" in file_format else {}
+        broken = encoded(image, "JPEG", exif=b"Exif\0\0" + exif, quality=100, **resolution)
+    assert np.abs(pixels(broken).astype(int) - gradient()).max() <= 3
+
+
 PEAK = """
 import sys
 from orchestrator.imaging import decode

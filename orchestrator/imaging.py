@@ -112,6 +112,8 @@ _PICTURES: Final = 0xB002  # MPEntry (CIPA DC-007, 5.2.3.3)
 
 _BAND_PIXELS: Final = 2**18
 
+_OPAQUE: Final = 255
+
 # EXIF 2.32, 4.6.4.A
 _TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -150,7 +152,7 @@ def decode(upload: bytes, *, max_pixels: int) -> Radiograph:
     """Decode an uploaded file, honouring EXIF orientation.
 
     Samples of more than 8 bits are scaled by the range that occurs in the image; alpha is laid over
-    black; colour becomes luma (ITU-R BT.601); metadata is dropped.
+    black, but for that of a BMP that is 0 everywhere; colour becomes luma (ITU-R BT.601); metadata is dropped.
 
     Raises:
         EmptyFileError: There are no bytes.
@@ -321,6 +323,8 @@ def _to_gray(image: ImageFile.ImageFile, upload: bytes) -> Image.Image:
         raise UnsupportedFormatError(
             "expected gray or RGB, got colours of CIELAB; save the image as PNG and send that"
         )
+    if image.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getbbox() is None:
+        image.putalpha(_OPAQUE)  # of writers that name alpha's bits and leave them 0
     scale_transparency(image, upload)
     if image.mode == "L" and not image.has_transparency_data:
         gray = image.copy()

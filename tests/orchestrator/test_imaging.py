@@ -240,6 +240,31 @@ def test_a_bmp_of_sixteen_bits_a_pixel_is_read() -> None:
     assert pixels(file)[0, ::20].tolist() == [0, 130, 255]
 
 
+@pytest.mark.parametrize(
+    ("alpha", "expected"),
+    [((0, 0, 0), [50, 128, 255]), ((255, 255, 255), [50, 128, 255]), ((0, 255, 0), [0, 128, 0])],
+)
+def test_the_alpha_of_a_bmp_counts_if_it_is_set_anywhere(
+    alpha: tuple[int, int, int], expected: list[int]
+) -> None:
+    # BITMAPV5HEADER, with masks of blue, green, red and alpha, a byte each
+    row = np.array(
+        [[shade] * 3 + [each] for shade, each in zip((50, 128, 255), alpha, strict=True)]
+    )
+    masks = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    head = struct.pack("<IiiHHIIiiII4I", 124, 60, -40, 1, 32, 3, 0, 0, 0, 0, 0, *masks)
+    lines = row.astype(np.uint8).repeat(20, axis=0).tobytes() * 40
+    file = b"BM" + struct.pack("<IHHI", 0, 0, 0, 138) + head.ljust(124, b"\0") + lines
+
+    assert pixels(file)[0, ::20].tolist() == expected
+
+
+def test_other_formats_may_be_transparent_everywhere() -> None:
+    rgba = np.full((40, 60, 4), 200, np.uint8)
+    rgba[..., 3] = 0
+    assert not pixels(png(rgba)).any()
+
+
 def test_a_full_ramp_of_sixteen_bits_keeps_all_its_shades() -> None:
     samples = np.tile(np.linspace(0, 65535, 256).round().astype(np.uint16), (40, 1))
     assert pixels(png(samples))[0].tolist() == list(range(256))

@@ -1,6 +1,7 @@
 """Ask a running service about every image of a folder, and gather its answers as arrays."""
 
 import base64
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -20,6 +21,8 @@ from orchestrator.evaluation.localisation import Box
 from orchestrator.evaluation.truth import Boxes
 
 _FORM: Final = {"heatmaps": "none"}
+# Not / and &, which stand in names of labels: Nodule/Mass in VinDr-CXR.
+_WRONG_SEPARATORS: Final = re.compile("[;,]")
 
 
 class EvaluationError(Exception):
@@ -221,8 +224,9 @@ def known_labels(answers: Answers, labels: Mapping[str, frozenset[str]]) -> list
     """Return which labels of the model the labels file names, in the model's order.
 
     Raises:
-        EvaluationError: None.
+        EvaluationError: None, or labels of the model are separated by another character than ``|``.
     """
+    _refuse_joined(answers.labels, labels)
     named = frozenset().union(*labels.values())
     known = [label for label in answers.labels if label in named]
     if not known:
@@ -231,6 +235,19 @@ def known_labels(answers: Answers, labels: Mapping[str, frozenset[str]]) -> list
             f" ({', '.join(sorted(named))}); case counts"
         )
     return known
+
+
+def _refuse_joined(known: Sequence[str], labels: Mapping[str, frozenset[str]]) -> None:
+    """Refuse several labels in one, for lack of ``|``: their image would be a negative of each."""
+    for image, names in labels.items():
+        for name in sorted(names.difference(known)):
+            parts = {part.strip() for part in _WRONG_SEPARATORS.split(name)}
+            if found := [label for label in known if label in parts]:
+                raise EvaluationError(
+                    f"expected labels separated by | in the labels file, got {name!r} in the row of {image!r}, which"
+                    f" the model doesn't know as one label, but {', '.join(found)}; separate labels by |, or give one"
+                    " label of the data set a name without ; and ,"
+                )
 
 
 def truth_table(

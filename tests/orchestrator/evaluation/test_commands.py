@@ -4,11 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from orchestrator.errors import ModelContractError
+from orchestrator.evaluation.answers import Answers, known_labels
 from orchestrator.evaluation.calibrate import calibrate
 from orchestrator.evaluation.evaluate import evaluate
 from orchestrator.thresholds import read_thresholds
@@ -333,6 +335,55 @@ def test_labels_of_which_the_model_knows_none_are_refused(command: Any, folder: 
         "(Gout, mass, no finding); case counts" in done.stderr
     )
     assert [path for path in (folder / "out").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("command", [evaluate, calibrate])
+@pytest.mark.parametrize(
+    ("written", "name", "known"),
+    [
+        ("Mass;Fracture", "Mass;Fracture", "Mass, Fracture"),
+        ("Gout ; Fracture", "Gout ; Fracture", "Fracture"),
+        ('"Mass, Gout"', "Mass, Gout", "Mass"),
+        ("Edema|No Finding;", "No Finding;", "No Finding"),
+    ],
+)
+def test_labels_that_are_not_separated_by_bars_are_refused_naming_the_image(
+    command: Any, written: str, name: str, known: str, folder: Path
+) -> None:
+    (folder / "labels.csv").write_text(f"image,labels\na.png,Mass\nc.png,{written}\nd.png,\n")
+    with running() as service:
+        done = run(command, folder, service, "--output", str(folder / "out" / "it"))
+    assert done.exit_code == 1
+    assert (
+        f"expected labels separated by | in the labels file, got {name!r} in the row of 'c.png', which the model "
+        f"doesn't know as one label, but {known}; separate labels by |" in done.stderr
+    )
+    assert [path for path in (folder / "out").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize(
+    "label", ["Pleural/Thickening", "Fracture/Mass", "Fracture & Gout", "Gout;Edema"]
+)
+def test_other_labels_may_hold_what_separates_words(label: str, folder: Path) -> None:
+    (folder / "labels.csv").write_text(f"image,labels\na.png,Mass\nc.png,{label}\n")
+    with running() as service:
+        done = run(evaluate, folder, service, "--output", str(folder / "out"))
+    assert done.exit_code == 0, done.output
+    assert f"Unknown to the model: {label}" in done.stdout
+
+
+@pytest.mark.parametrize("known", ["Mass;Fracture", "Mass, left"])
+def test_a_label_of_the_model_may_hold_what_separates_others(known: str) -> None:
+    answers = Answers(
+        model={},
+        images=("a.png",),
+        labels=("Mass", "Fracture", known),
+        probabilities=np.zeros((1, 3)),
+        thresholds=(0.5, 0.5, 0.5),
+        maps={},
+        failures={},
+    )
+    assert known_labels(answers, {"a.png": frozenset({known})}) == [known]
 
 
 def card(**values: Any) -> ModelCard:

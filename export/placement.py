@@ -3,11 +3,14 @@
 from typing import Any, Final
 
 import keras
+import numpy as np
 
 from export.calls import call_of, inputs_of, kind_of
 from export.errors import UnsupportedModelError
 
 _CROPPINGS: Final = {"CenterCrop", "CropImages", "Cropping2D", "RandomCrop"}
+# Along rows or columns these move pixels, or keep a part of them, or put parts side by side.
+_MOVING: Final = {"ArraySplit", "Concatenate", "Flip", "Roll", "Rot90", "Split"}
 _PADDINGS: Final = {"Pad", "PadImages", "ZeroPadding2D"}
 _PERMUTATIONS: Final = {"Moveaxis", "Permute", "Swapaxes", "Transpose"}
 # Behind these an axis may be any.
@@ -15,40 +18,45 @@ _MIXING: Final = {"Dot", "Einsum", "Matmul", "Reshape"}
 
 # The axes of an image that are the rows and columns of the features; None where that can't be told.
 Axes = tuple[int, int] | None
+# How many rows and columns fall away at the edges behind a tensor: as many of its own may be padding.
+Spare = tuple[int, int]
 
 
 def require_in_place(image: keras.KerasTensor, features: keras.KerasTensor) -> None:
     """Refuse features that do not lie over the whole image, upright.
 
     Raises:
-        UnsupportedModelError: An operation between the two crops, flips or turns; the message names it.
+        UnsupportedModelError: An operation between the two pads, crops, flips or turns; the message names it.
     """
-    queue: list[tuple[keras.KerasTensor, Axes, Any]] = [(features, (1, 2), None)]
-    seen: set[tuple[int, Axes]] = set()
+    queue: list[tuple[keras.KerasTensor, Axes, Spare, Any]] = [(features, (1, 2), (0, 0), None)]
+    seen: set[tuple[int, Axes, Spare]] = set()
     while queue:
-        tensor, axes, turning = queue.pop()
+        tensor, axes, spare, turning = queue.pop()
         if tensor is image and axes not in (None, (1, 2)):
             _refuse(turning)
-        if tensor is image or len(tensor.shape) < 3 or (id(tensor), axes) in seen:
+        if tensor is image or len(tensor.shape) < 3 or (id(tensor), axes, spare) in seen:
             continue
-        seen.add((id(tensor), axes))
+        seen.add((id(tensor), axes, spare))
         call = call_of(tensor)
         for read in inputs_of(call):
             before = _axes_before(call.operation, read, tensor, axes)
+            left = _spare_before(call, read, tensor, before, spare)
             if (
-                _crops(call.operation, read, tensor)
+                min(left) < 0
+                or _crops(call.operation, read, tensor)
                 or _slices(call, read, before)
-                or _flips(call.operation, before)
+                or _moves(call.operation, before)
             ):
                 _refuse(call.operation)
-            queue.append((read, before, turning if before in (None, axes) else call.operation))
+            turned = turning if before in (None, axes) else call.operation
+            queue.append((read, before, left, turned))
 
 
 def _refuse(operation: Any) -> None:
     raise UnsupportedModelError(
-        "expected features that lie over the whole image, upright, got a model that crops, flips or turns images "
-        f"inside, in {operation.name!r}; leave that out of the model, and have radiographs brought in beforehand as "
-        "it would: --resize crop cuts them to the input's aspect ratio"
+        "expected features that lie over the whole image, upright, got a model that pads, crops, flips or turns "
+        f"images inside, in {operation.name!r}; leave that out of the model, and have radiographs brought in "
+        "beforehand as it would: --resize crop cuts them to the input's aspect ratio"
     )
 
 
@@ -88,6 +96,35 @@ def _order(operation: Any) -> list[int]:
     return [moved[axis] if axis in moved else next(rest) for axis in order]
 
 
+def _spare_before(
+    call: Any, read: keras.KerasTensor, made: keras.KerasTensor, axes: Axes, spare: Spare
+) -> Spare:
+    """Follow what falls away from what a call made to what it read; negative where the call pads by more than that."""
+    if axes is None or None in (*read.shape[1:], *made.shape[1:]):
+        return 0, 0
+    if kind_of(call.operation) in _PERMUTATIONS:
+        return spare
+    rows, columns = (
+        _spare_along(axis, call, read.shape[axis], made.shape[axis], left)
+        for axis, left in zip(axes, spare, strict=True)
+    )
+    return rows, columns
+
+
+def _spare_along(axis: int, call: Any, size: int, made: int, spare: int) -> int:
+    """Follow it along one axis: a window loses what padding of its own would have added, whatever lies behind."""
+    operation, kind = call.operation, kind_of(call.operation)
+    sliced = kind == "GetItem" and getattr(_parts(call)[axis], "step", 0) in (None, 1)
+    cut = made < size and (sliced or kind in _CROPPINGS)
+    if made == size or cut or kind in _PADDINGS:
+        return spare + size - made
+    window = getattr(operation, "kernel_size", getattr(operation, "pool_size", None))
+    if window is None or axis == 3 or made > size or operation.padding != "valid":
+        return 0
+    reach = np.broadcast_to(getattr(operation, "dilation_rate", 1), 2) * (np.asarray(window) - 1)
+    return int(reach[axis - 1])
+
+
 def _crops(operation: Any, read: keras.KerasTensor, made: keras.KerasTensor) -> bool:
     """Tell whether an operation cuts off what is no padding, or keeps the aspect ratio by cropping or padding."""
     sides = (*read.shape[1:3], *made.shape[1:3])
@@ -104,17 +141,22 @@ def _slices(call: Any, read: keras.KerasTensor, axes: Axes) -> bool:
     """Tell whether a call turns rows or columns around, or keeps a part that does not go from edge to edge."""
     if kind_of(call.operation) != "GetItem" or axes is None or _is_padded(read):
         return False
-    key = call.arguments.args[1]
-    parts = list(key) if isinstance(key, tuple) else [key]
-    for place in [index for index, part in enumerate(parts) if part is Ellipsis]:
-        parts[place : place + 1] = [slice(None)] * (5 - len(parts))
-    parts += [slice(None)] * (4 - len(parts))
+    parts = _parts(call)
     return any(
         isinstance(parts[axis], slice)
         and read.shape[axis] is not None
         and not _spans(parts[axis], read.shape[axis])
         for axis in axes
     )
+
+
+def _parts(call: Any) -> list[Any]:
+    """Return what a call of ``GetItem`` keeps of each axis of an image."""
+    key = call.arguments.args[1]
+    parts = list(key) if isinstance(key, tuple) else [key]
+    for place in [index for index, part in enumerate(parts) if part is Ellipsis]:
+        parts[place : place + 1] = [slice(None)] * (5 - len(parts))
+    return parts + [slice(None)] * (4 - len(parts))
 
 
 def _is_padded(tensor: keras.KerasTensor) -> bool:
@@ -128,8 +170,10 @@ def _spans(part: slice, size: int) -> bool:
     return kept.start < kept.step and kept[-1] + kept.step >= size
 
 
-def _flips(operation: Any, axes: Axes) -> bool:
-    if kind_of(operation) != "Flip" or axes is None:
+def _moves(operation: Any, axes: Axes) -> bool:
+    """Tell whether an operation of those that move pixels does so along rows or columns."""
+    if kind_of(operation) not in _MOVING or axes is None:
         return False
-    flipped = range(4) if operation.axis is None else keras.tree.flatten(operation.axis)
-    return not {axis % 4 for axis in flipped}.isdisjoint(axes)
+    along = operation.axes if kind_of(operation) == "Rot90" else operation.axis
+    moved = range(4) if along is None else keras.tree.flatten(along)
+    return not {axis % 4 for axis in moved}.isdisjoint(axes)

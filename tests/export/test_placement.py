@@ -1,4 +1,4 @@
-"""Check that maps lie over what they explain: nothing is cropped, flipped or turned on the way to the features."""
+"""Check that maps lie over what they explain: nothing pads, crops, flips or turns on the way to the features."""
 
 from collections.abc import Callable
 from typing import Any
@@ -36,9 +36,12 @@ def classifier(*steps: Step) -> tuple[Any, Any, Any]:
         layers.Resizing(12, 8, pad_to_aspect_ratio=True, name="here"),
         layers.Permute((2, 1, 3), name="here"),
         layers.Permute((2, 3, 1), name="here"),
+        layers.ZeroPadding2D(((0, 0), (2, 2)), name="here"),
+        layers.ZeroPadding2D(((1, 0), (0, 0)), name="here"),
     ],
     ids=[
         "centre crop", "random crop", "cropping", "crop to ratio", "pad to ratio", "transposed", "columns first",
+        "letterbox", "one row",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize(
@@ -64,16 +67,64 @@ def test_a_layer_that_moves_pixels_is_refused_by_name(step: Step, before: Step) 
         lambda values: values[..., :-2, :],
         lambda values: values[:, :, ::-1],
         lambda values: ops.moveaxis(ops.flip(ops.moveaxis(values, -1, 1), axis=2), 1, -1),
+        lambda values: ops.rot90(values, axes=(1, 2)),
+        lambda values: ops.roll(values, 4, axis=2),
+        lambda values: ops.roll(values, 4),
+        lambda values: layers.Concatenate(axis=1)(ops.split(values, 2, axis=1)[::-1]),
+        lambda values: ops.split(values, [4, 12], axis=-2)[1],
+        lambda values: ops.array_split(values, 3, axis=1)[0],
+        lambda values: ops.concatenate([ops.zeros_like(values), values], axis=2),
     ],
     ids=[
         "flip", "flip of columns", "flip of all", "swapaxes", "transpose", "moveaxis", "crop", "rows cut",
-        "columns cut", "columns backwards", "flip of channels first",
+        "columns cut", "columns backwards", "flip of channels first", "quarter turn", "roll", "roll of all",
+        "halves swapped", "middle of three", "first of three", "side by side",
     ],
 )  # fmt: skip
 def test_an_operation_that_moves_pixels_is_refused(step: Step) -> None:
     image, _, output = classifier(step)
     with pytest.raises(UnsupportedModelError, match="lie over the whole image, upright"):
         dissect(image, output)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [lambda values: ops.pad(values, ((0, 0), (2, 0), (0, 0), (0, 0)))],
+        [lambda values: ops.image.pad_images(values, 0, 4, target_height=16, target_width=24)],
+        [layers.ZeroPadding2D(2), layers.Conv2D(4, 3)],
+        [layers.ZeroPadding2D(1), layers.Conv2D(4, (3, 1))],
+        [layers.ZeroPadding2D(1), layers.Conv2D(4, 3, padding="same", strides=2)],
+        [layers.ZeroPadding2D(1), layers.Conv2DTranspose(4, 3)],
+        [layers.ZeroPadding2D(1), layers.MaxPooling2D(2)],
+        [layers.ZeroPadding2D(1), layers.ReLU()],
+        [layers.ZeroPadding2D(2), layers.Cropping2D(1)],
+        [layers.ZeroPadding2D(2), lambda values: values[:, 1:-1]],
+        [layers.ZeroPadding2D(1), lambda values: values[:, ::2, ::2]],
+        [layers.ZeroPadding2D(1), layers.ZeroPadding2D(1), layers.Conv2D(4, 3)],
+        [layers.ZeroPadding2D(1), layers.Resizing(9, 9)],
+        [
+            layers.ZeroPadding2D(1),
+            lambda values: layers.Cropping2D(1)(values) + layers.Resizing(16, 16)(values),
+        ],
+    ],
+    ids=[
+        "pad", "pad_images", "window too small", "window too narrow", "window that pads itself", "window that grows",
+        "pooling too small", "no window", "cropped too little", "sliced too little", "every other",
+        "padded twice", "resized", "two readers",
+    ],
+)  # fmt: skip
+def test_padding_that_is_not_taken_off_again_is_refused(steps: list[Step]) -> None:
+    image, _, output = classifier(*steps)
+    with pytest.raises(UnsupportedModelError, match=r"pads, .* inside, in '(zero_padding2d|pad)"):
+        dissect(image, output)
+
+
+def test_padding_just_before_the_pooling_is_refused() -> None:
+    image, features, _ = classifier()
+    padded = layers.ZeroPadding2D(1, name="here")(features)
+    with pytest.raises(UnsupportedModelError, match="inside, in 'here'"):
+        dissect(image, layers.Dense(2)(layers.GlobalAveragePooling2D()(padded)))
 
 
 def shifted(values: Any) -> Any:
@@ -97,6 +148,19 @@ def attending(values: Any) -> Any:
     "steps",
     [
         [layers.ZeroPadding2D(3), layers.Conv2D(4, 7, strides=2), layers.MaxPooling2D(3, 2)],
+        [layers.ZeroPadding2D(((0, 1), (0, 1))), layers.DepthwiseConv2D(3, strides=2)],
+        [layers.ZeroPadding2D(2), layers.SeparableConv2D(4, 3, dilation_rate=2)],
+        [layers.ZeroPadding2D((0, 1)), layers.Conv2D(4, (1, 3))],
+        [layers.ZeroPadding2D(1), layers.AveragePooling2D(3, 1)],
+        [layers.ZeroPadding2D(1), layers.ReLU(), layers.Conv2D(4, 3)],
+        [
+            lambda values: ops.pad(values, ((0, 0), (1, 1), (2, 2), (0, 4))),
+            lambda values: ops.max_pool(values, (3, 5), 1),
+        ],
+        [layers.ZeroPadding2D((2, 0)), layers.Permute((2, 1, 3)), layers.Conv2D(3, (1, 5)), layers.Permute((2, 1, 3))],
+        [layers.ZeroPadding2D(2), lambda values: values[:, 2:-2, 4:]],
+        [layers.CenterCrop(24, 24)],
+        [lambda values: ops.concatenate([ops.roll(values, 1, axis=3), *ops.split(values, 3, axis=-1)], -1)],
         [layers.RandomFlip(), layers.RandomRotation(0.1), layers.RandomTranslation(0.1, 0.1)],
         [layers.RandomCrop(16, 16), layers.CenterCrop(16, 16)],
         [layers.Resizing(8, 8, crop_to_aspect_ratio=True), layers.Resizing(6, 12)],
@@ -115,7 +179,10 @@ def attending(values: Any) -> Any:
         [attending],
     ],
     ids=[
-        "padding and strides", "augmentation", "crops of nothing", "resizing", "channels first and back",
+        "padding and strides", "one-sided padding and strides", "padding and dilation", "padding of columns",
+        "padding and pooling", "padding before an activation", "keras.ops", "padding transposed", "padding sliced off",
+        "crop that enlarges", "channels rolled and split", "augmentation", "crops of nothing", "resizing",
+        "channels first and back",
         "transposed and back", "channels flipped", "colours backwards", "space to depth", "one channel", "shift",
         "channel attention", "row attention",
     ],
@@ -123,6 +190,17 @@ def attending(values: Any) -> Any:
 def test_what_leaves_pixels_where_they_are_is_taken(steps: list[Step]) -> None:
     image, features, output = classifier(*steps)
     assert dissect(image, output).features is features
+
+
+@pytest.mark.parametrize(
+    "name", ["DenseNet121", "EfficientNetB0", "MobileNetV2", "NASNetMobile", "ResNet50V2"]
+)
+def test_the_padding_of_keras_own_networks_is_taken(name: str) -> None:
+    model = getattr(keras.applications, name)(
+        weights=None, include_top=False, input_shape=(75, 64, 3)
+    )
+    output = layers.Dense(2)(layers.GlobalAveragePooling2D()(model.output))
+    assert dissect(model.input, output).features is model.output
 
 
 def test_what_moves_features_behind_those_explained_is_taken() -> None:

@@ -20,11 +20,16 @@ def compute_in_float32(model: keras.Model) -> bool:
     lowered = list(_lowered(model))
     for layer in lowered:
         layer.dtype_policy = "float32"
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.InputLayer):
+    for layer in _inputs(model):
+        if _is_float(layer):
             # A policy does not reach what an input rounds to before any layer sees it.
             layer._dtype = layer.output._dtype = "float32"
     return bool(lowered)
+
+
+def integer_input(model: keras.Model) -> keras.layers.InputLayer | None:
+    """Find an input that takes integers, which rounds off whatever becomes of pixels before it."""
+    return next((layer for layer in _inputs(model) if not _is_float(layer)), None)
 
 
 def require_float32(model: keras.Model) -> None:
@@ -39,6 +44,16 @@ def require_float32(model: keras.Model) -> None:
             f"expected a network that computes in float32, got {layer.compute_dtype} in layer {layer.name!r}; "
             "call export.policy.compute_in_float32(model), or export its file, and choose with --precision"
         )
+
+
+def _inputs(model: keras.Model) -> Iterator[keras.layers.InputLayer]:
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.InputLayer):
+            yield layer
+
+
+def _is_float(layer: keras.layers.InputLayer) -> bool:
+    return bool(keras.backend.is_float_dtype(layer.dtype))
 
 
 def _lowered(model: keras.Model) -> Iterator[keras.Layer]:

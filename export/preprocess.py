@@ -23,21 +23,33 @@ IN_WORDS: Final[dict[Preprocessing, str]] = {
 
 # What normalises pixels where nothing but it and the image has been at work; code of a model's own may do so.
 _NORMALISERS: Final = {
-    "Add", "Divide", "Lambda", "Multiply", "Normalization", "Rescaling", "Subtract", "TrueDivide",
+    "Add", "Divide", "DivideNoNan", "Lambda", "Multiply", "Normalization", "Rescaling", "Subtract", "TrueDivide",
 }  # fmt: skip
 
 
-def settle_preprocessing(asked: Preprocessing | None, logits: keras.KerasTensor) -> Preprocessing:
+def settle_preprocessing(
+    asked: Preprocessing | None,
+    logits: keras.KerasTensor,
+    integers: keras.layers.InputLayer | None = None,
+) -> Preprocessing:
     """Return what was asked for, or ``densenet`` where nothing was.
 
     Args:
         asked: What the pixels went through in training, if anybody said.
         logits: The network's symbolic logits.
+        integers: An input of the network that takes integers, if there is one.
 
     Raises:
-        UnsupportedModelError: No such preprocessing; or none was named for a network that normalises pixels itself,
-            which ``densenet`` would do a second time.
+        UnsupportedModelError: No such preprocessing, or another than ``none`` for a network that takes integers; or
+            none was named for a network that normalises pixels itself, which ``densenet`` would do a second time.
     """
+    if integers is not None and asked != "none":
+        raise UnsupportedModelError(
+            "expected --preprocess none for a model that takes integers, as this one does "
+            f"({integers.dtype}, in its input {integers.name!r}), to which densenet and rescale would be rounded, got "
+            f"{asked or 'none named'}; pass --preprocess none (MODEL_PREPROCESS=none) if it was trained on pixels "
+            "from 0 to 255"
+        )
     if asked is not None:
         return _known(asked)
     own = next((call for call in behind(logits) if _normalises_pixels(call)), None)

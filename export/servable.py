@@ -16,7 +16,7 @@ from export.graph import build_graph
 from export.labels import check_count, check_no_finding
 from export.maps import head_bias
 from export.optimize.passes import Precision, optimize
-from export.policy import require_float32
+from export.policy import integer_input, require_float32
 from export.preprocess import IN_WORDS, Preprocessing, settle_preprocessing
 from export.publish import aside, publish
 from export.radiographs import read_radiographs
@@ -66,7 +66,7 @@ def export_model(  # noqa: PLR0913  # every option of the command has a default 
         output: The model's folder, ``models/densenet``.
         labels: Class names in the order of the outputs.
         preprocess: What happens to the pixels before the network sees them; ``densenet`` by default, but to be named
-            for a network that normalises them itself.
+            for a network that normalises them itself, and ``none`` for one that takes integers.
         name: Name that the model is served under.
         weights: Where the weights come from.
         thresholds: Operating point per label; 0.5 each by default.
@@ -97,7 +97,7 @@ def export_model(  # noqa: PLR0913  # every option of the command has a default 
     image = keras.Input(_input_shape(model, input_size), name="pixels")
     anatomy = dissect(image, flatten(model, image), target_layer, activation)
     check_count(labels, anatomy.logits.shape[-1])
-    preprocessing = settle_preprocessing(preprocess, anatomy.logits)
+    preprocessing = settle_preprocessing(preprocess, anatomy.logits, integer_input(model))
     reference = Reference(model, anatomy, preprocessing)
     if activation is None:
         require_logits(anatomy, reference.output)

@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from export.errors import ExportError, UnsupportedModelError
-from export.preprocess import preprocess, settle_preprocessing
+from export.load import load_model
+from export.loaders import session_loader
+from export.preprocess import Preprocessing, preprocess, settle_preprocessing
+from export.probes import probe_images
 from export.servable import export_model
 from tests.support.model_shapes import LABELS, MEAN, SHAPES, functional
 
@@ -33,6 +37,7 @@ OWN = {
     "subtraction": lambda image: image - 127.0,
     "vgg16's": keras.applications.vgg16.preprocess_input,  # colours in reverse, minus their means
     "multiplication": lambda image: keras.ops.multiply(image, 1 / 255),
+    "division without NaN": lambda image: keras.ops.divide_no_nan(image, 255.0),
     "lambda": layers.Lambda(lambda image: image / 255.0),
     "own layer": Scale(),
 }
@@ -47,6 +52,45 @@ def test_a_model_that_normalises_pixels_itself_is_refused_until_somebody_says_wh
     with pytest.raises(UnsupportedModelError, match="pass --preprocess none"):
         export_model(model, tmp_path, labels=LABELS)
     assert export_model(model, tmp_path, labels=LABELS, preprocess="none").name == "1"
+
+
+def taking_integers(dtype: str) -> keras.Model:
+    image = keras.Input((8, 8, 3), dtype=dtype, name="bytes")
+    features = layers.Conv2D(4, 3, activation="relu")(keras.ops.cast(image, "float32"))
+    pooled = layers.GlobalAveragePooling2D()(features)
+    return keras.Model(image, layers.Dense(len(LABELS), activation="sigmoid")(pooled))
+
+
+def around(inner: keras.Model) -> keras.Model:
+    """Build a model whose own input is float32, and rounded inside."""
+    return keras.Sequential([keras.Input((8, 8, 3)), inner])
+
+
+@pytest.mark.parametrize("asked", [None, "densenet", "rescale"])
+@pytest.mark.parametrize(
+    ("model", "dtype"),
+    [
+        (taking_integers("uint8"), "uint8"),
+        (taking_integers("int32"), "int32"),
+        (around(taking_integers("uint8")), "uint8"),
+    ],
+)
+def test_a_model_that_takes_integers_takes_pixels_as_they_are(
+    model: keras.Model, dtype: str, asked: Preprocessing | None, tmp_path: Path
+) -> None:
+    model.save(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras")
+    with pytest.raises(
+        UnsupportedModelError,
+        match=rf"\({dtype}, in its input 'bytes'\).* got {asked or 'none named'}; pass --preprocess none",
+    ):
+        export_model(loaded, tmp_path, labels=LABELS, preprocess=asked)
+    version = export_model(loaded, tmp_path, labels=LABELS, preprocess="none")
+    images = probe_images(2, 8, 8)
+    with session_loader(version) as call:
+        answer = call("gradcam", {"image": images})
+    expected = model(np.repeat(images, 3, -1))
+    np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

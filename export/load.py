@@ -13,6 +13,8 @@ import keras
 from export.errors import UnsupportedModelError
 from export.policy import compute_in_float32
 
+# By what a file is, the ends of its name by which Keras takes it for that.
+_SUFFIXES = {"ZIP": (".keras",), "HDF5": (".h5", ".hdf5")}
 _TRUST = "if you trust the file, add --trust-custom-objects"
 
 
@@ -25,9 +27,11 @@ def load_model(path: Path, *, trust_custom_objects: bool = False) -> keras.Model
             from the module that the file gives) may run.
 
     Raises:
-        UnsupportedModelError: No such file, not a Keras model, or it needs trust that was not given.
+        UnsupportedModelError: No such file, not a Keras model, its name is that of another format, or it needs trust
+            that was not given.
     """
     config = _read_config(path)
+    _require_suffix(path)
     custom = dict(_custom_objects(config))
     if custom and not trust_custom_objects:
         raise UnsupportedModelError(
@@ -75,6 +79,17 @@ def _read_config(path: Path) -> Any:
             f"expected a whole model saved with model.save('name.keras'), got {path} ({err}); weights alone, "
             "a SavedModel folder or another framework's file will not do"
         ) from err
+
+
+def _require_suffix(path: Path) -> None:
+    """Refuse a name by which Keras would look for another kind of file than this is."""
+    kind = "ZIP" if zipfile.is_zipfile(path) else "HDF5"
+    if not path.name.endswith(_SUFFIXES[kind]):
+        suffix = _SUFFIXES[kind][0]
+        raise UnsupportedModelError(
+            f"expected a name that ends in {suffix} for a model in {kind} format, as {path} is; rename it to "
+            f"{path.stem}{suffix}"
+        )
 
 
 def _custom_objects(config: Any) -> Iterator[tuple[str, str | None]]:

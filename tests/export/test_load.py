@@ -67,7 +67,7 @@ class _OwnMetric(keras.metrics.Metric):  # type: ignore[misc]
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
-@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "model.hdf5"])
 def test_a_file_gives_the_model_that_was_saved(name: str, tmp_path: Path) -> None:
     model = small_model()
     model.save(tmp_path / name)
@@ -139,6 +139,27 @@ def test_a_function_of_ones_own_is_found_only_where_its_module_is_imported_with_
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModelError, match=r"gone.keras, which is not there"):
         load_model(tmp_path / "gone.keras")
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize(
+    ("saved", "name", "right"),
+    [
+        ("model.h5", "mine.keras", "mine.h5"),
+        ("model.h5", "mine", "mine.h5"),
+        ("model.keras", "mine.h5", "mine.keras"),
+        ("model.keras", "mine.v2.hdf5", "mine.v2.keras"),
+    ],
+)
+def test_a_file_named_as_another_kind_is_refused_with_the_name_that_it_needs(
+    saved: str, name: str, right: str, tmp_path: Path
+) -> None:
+    small_model().save(tmp_path / saved)
+    (tmp_path / saved).rename(tmp_path / name)
+    with pytest.raises(UnsupportedModelError, match=f"{name} is; rename it to {right}$"):
+        load_model(tmp_path / name)
+    (tmp_path / name).rename(tmp_path / right)
+    assert load_model(tmp_path / right).name == "small"
 
 
 def test_weights_alone_and_other_files_are_refused(tmp_path: Path) -> None:

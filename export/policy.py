@@ -19,7 +19,9 @@ def compute_in_float32(model: keras.Model) -> bool:
     """
     lowered = list(_lowered(model))
     for layer in lowered:
-        layer.dtype_policy = "float32"
+        # "float32" where nothing is quantised, else "int8_from_float32"
+        quantized, of, _ = layer.dtype_policy.name.rpartition("_from_")
+        layer.dtype_policy = f"{quantized}{of}float32"
     for layer in _inputs(model):
         if _is_float(layer):
             # A policy does not reach what an input rounds to before any layer sees it.
@@ -38,6 +40,12 @@ def require_float32(model: keras.Model) -> None:
     Raises:
         UnsupportedModelError: A layer computes in another type; the message names it.
     """
+    for layer in model._flatten_layers():
+        if layer.quantization_mode == "float8":
+            raise UnsupportedModelError(
+                f"expected a network that computes in float32, got float8 in layer {layer.name!r}; export the model as "
+                "it was before quantize('float8')"
+            )
     layer = next(_lowered(model), None)
     if layer is not None:
         raise UnsupportedModelError(

@@ -11,6 +11,7 @@ from export.activation import split_activation
 from export.calls import activation_of, behind, between, call_of, inputs_of, kind_of
 from export.errors import UnsupportedModelError
 from export.placement import require_in_place
+from export.preprocess import learns
 from serving.contract import Activation
 
 Pooling = Literal["mean", "max", "flatten", "other"]
@@ -23,6 +24,12 @@ _AFFINE = {
 }  # fmt: skip
 # What may give [N, h, w, channels] other axes: networks ported from PyTorch flatten with the channels first.
 _REARRANGING = {"Moveaxis", "Permute", "Reshape", "Swapaxes", "Transpose"}
+
+# What to do where no layer can be explained.
+_SEVERAL = (
+    "a model that joins several networks or views can't be explained by one map: export one of them"
+)
+_NONE = "a model has maps only where a convolution sees the image's rows and columns"
 
 
 @dataclass(frozen=True)
@@ -82,9 +89,9 @@ def dissect(
             f"expected an output of shape [N, labels], got {tuple(output.shape)}; "
             "end the model with a pooling and a dense layer"
         )
-    features = _named(logits, target_layer) if target_layer else _feeding_the_pooling(logits)
+    features = _named(logits, target_layer) if target_layer else _feeding_the_pooling(image, logits)
     _require_cut(image, features, logits)
-    _require_rows_of_the_image(image, features)
+    _require_rows_of_the_image(image, features, logits)
     require_in_place(image, features)
     consumers = [node for node in between(features, logits) if _reads(node, features)]
     pooling = _pooling_kind(consumers, features)
@@ -115,7 +122,7 @@ def _require_channels_last(output: keras.KerasTensor) -> None:
             )
 
 
-def _feeding_the_pooling(logits: keras.KerasTensor) -> keras.KerasTensor:
+def _feeding_the_pooling(image: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
     """Walk back from the logits to the last tensor that still has rows and columns, as these were made."""
     found: list[keras.KerasTensor] = []
     seen: set[int] = set()
@@ -129,23 +136,18 @@ def _feeding_the_pooling(logits: keras.KerasTensor) -> keras.KerasTensor:
             found.append(tensor)
         else:
             queue.extend(inputs_of(call_of(tensor)))
-    layers = sorted({tensor._keras_history.operation.name for tensor in found})
+    layers = sorted(tensor._keras_history.operation.name for tensor in found)
     if len(found) != 1 or isinstance(found[0]._keras_history.operation, keras.layers.InputLayer):
         raise UnsupportedModelError(
             "expected one feature tensor [N, h, w, channels] that feeds a pooling or flatten before the head, got "
-            f"{layers or 'none'}; name the layer to explain with --target-layer"
+            f"{layers or 'none'}; {_way_out(image, logits, _SEVERAL if len(found) > 1 else _NONE)}"
         )
     return found[0]
 
 
 def _named(logits: keras.KerasTensor, name: str) -> keras.KerasTensor:
     """Find the output of a layer by its name."""
-    spatial: dict[str, list[keras.KerasTensor]] = {}
-    for node in behind(logits):
-        if node.is_input or len(node.outputs) != 1:
-            continue
-        if _is_spatial(node.outputs[0]) and not _is_rearranged(node.outputs[0]):
-            spatial.setdefault(node.operation.name, []).append(node.outputs[0])
+    spatial = _spatial_layers(logits)
     if name not in spatial:
         raise UnsupportedModelError(
             f"expected --target-layer to name one layer with an output [N, h, w, channels], got {name!r}; "
@@ -157,6 +159,39 @@ def _named(logits: keras.KerasTensor, name: str) -> keras.KerasTensor:
             f"{len(spatial[name])} times; leave out --target-layer, or name a layer of one call"
         )
     return spatial[name][0]
+
+
+def _spatial_layers(logits: keras.KerasTensor) -> dict[str, list[keras.KerasTensor]]:
+    """Gather by layer the tensors that have rows and columns as these were made, nearest first."""
+    spatial: dict[str, list[keras.KerasTensor]] = {}
+    for node in behind(logits):
+        if node.is_input or len(node.outputs) != 1:
+            continue
+        if _is_spatial(node.outputs[0]) and not _is_rearranged(node.outputs[0]):
+            spatial.setdefault(node.operation.name, []).append(node.outputs[0])
+    return spatial
+
+
+def _way_out(image: keras.KerasTensor, logits: keras.KerasTensor, otherwise: str) -> str:
+    """Name a layer that can be explained in place of one that can't, or say what else to do."""
+    for name, tensors in _spatial_layers(logits).items():
+        if len(tensors) == 1 and _is_explainable(image, tensors[0], logits):
+            return f"name {name!r} with --target-layer"
+    return otherwise
+
+
+def _is_explainable(
+    image: keras.KerasTensor, features: keras.KerasTensor, logits: keras.KerasTensor
+) -> bool:
+    try:
+        require_in_place(image, features)
+    except UnsupportedModelError:
+        return False
+    return (
+        any(learns(call.operation) for call in behind(features))
+        and not _is_gone_around(image, features, logits)
+        and _has_rows_of_the_image(image, features)
+    )
 
 
 def _numbered(name: str, known: Iterable[str]) -> str:
@@ -172,45 +207,53 @@ def _numbered(name: str, known: Iterable[str]) -> str:
 def _require_cut(
     image: keras.KerasTensor, features: keras.KerasTensor, logits: keras.KerasTensor
 ) -> None:
-    """Refuse features that the image reaches the logits without, and features that reach nothing."""
+    """Refuse features that the image reaches the logits without."""
+    if _is_gone_around(image, features, logits):
+        raise UnsupportedModelError(
+            "expected a target layer that everything on the way from the image to the logits passes through, got "
+            f"{features._keras_history.operation.name!r}, which a connection goes around; "
+            f"{_way_out(image, logits, _SEVERAL)}"
+        )
+
+
+def _is_gone_around(
+    image: keras.KerasTensor, features: keras.KerasTensor, logits: keras.KerasTensor
+) -> bool:
     queue, seen = [logits], {id(features)}
-    met = False
     while queue:
         tensor = queue.pop()
-        met = met or tensor is features
         if id(tensor) in seen:
             continue
         seen.add(id(tensor))
         if tensor is image:
-            raise UnsupportedModelError(
-                "expected a target layer that everything on the way from the image to the logits passes through, got "
-                f"{features._keras_history.operation.name!r}, which a connection goes around; leave out "
-                "--target-layer, or name the layer that feeds the pooling"
-            )
+            return True
         queue.extend(inputs_of(call_of(tensor)))
-    if not met:
+    return False
+
+
+def _require_rows_of_the_image(
+    image: keras.KerasTensor, features: keras.KerasTensor, logits: keras.KerasTensor
+) -> None:
+    """Refuse features that the image reaches only as a vector, whose rows and columns are none of the image's."""
+    if not _has_rows_of_the_image(image, features):
         raise UnsupportedModelError(
-            f"expected a target layer that reaches the logits, got {features._keras_history.operation.name!r}, "
-            "which is not connected to them"
+            "expected features whose rows and columns are the image's, got those of "
+            f"{features._keras_history.operation.name!r}, behind a vector that was reshaped to an image; "
+            f"{_way_out(image, logits, _NONE)}"
         )
 
 
-def _require_rows_of_the_image(image: keras.KerasTensor, features: keras.KerasTensor) -> None:
-    """Refuse features that the image reaches only as a vector, whose rows and columns are none of the image's."""
+def _has_rows_of_the_image(image: keras.KerasTensor, features: keras.KerasTensor) -> bool:
     queue, seen = [features], set()
     while queue:
         tensor = queue.pop()
         if tensor is image:
-            return
+            return True
         if id(tensor) in seen or _is_made_of_a_vector(tensor):
             continue
         seen.add(id(tensor))
         queue.extend(inputs_of(call_of(tensor)))
-    raise UnsupportedModelError(
-        "expected features whose rows and columns are the image's, got those of "
-        f"{features._keras_history.operation.name!r}, behind a vector that was reshaped to an image; name a layer "
-        "before the vector with --target-layer"
-    )
+    return False
 
 
 def _pooling_kind(consumers: list[Any], features: keras.KerasTensor) -> Pooling:

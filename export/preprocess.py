@@ -92,6 +92,11 @@ def preprocess(image: tf.Tensor, kind: Preprocessing, channels: int) -> tf.Tenso
     return (pixels / 255.0 - tf.constant(IMAGENET_MEAN)) / tf.constant(IMAGENET_STD)
 
 
+def learns(operation: Any) -> bool:
+    """Tell whether an operation applies weights, other than to normalise pixels."""
+    return bool(getattr(operation, "weights", ())) and kind_of(operation) not in _NORMALISERS
+
+
 def _known(kind: Preprocessing) -> Preprocessing:
     if kind not in IN_WORDS:
         raise UnsupportedModelError(
@@ -104,11 +109,7 @@ def _normalises_pixels(call: Any) -> bool:
     """Tell whether a call scales or shifts what no weights have been applied to, or may do so."""
     before = (each.operation for tensor in inputs_of(call) for each in behind(tensor))
     may = kind_of(call.operation) in _NORMALISERS or not _is_keras(call.operation)
-    return may and not any(map(_learns, before))
-
-
-def _learns(operation: Any) -> bool:
-    return bool(getattr(operation, "weights", ())) and kind_of(operation) not in _NORMALISERS
+    return may and not any(map(learns, before))
 
 
 def _is_keras(operation: Any) -> bool:

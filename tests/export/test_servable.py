@@ -158,7 +158,10 @@ def test_the_wrong_layer_is_refused_because_the_image_goes_around_it(tmp_path: P
     inner = [layer.name for layer in shape.model.layers if isinstance(layer, keras.layers.Conv2D)][
         1
     ]
-    with pytest.raises(UnsupportedModelError, match="which a connection goes around"):
+    with pytest.raises(
+        UnsupportedModelError,
+        match=r"which a connection goes around; name 'features' with --target-layer$",
+    ):
         export_model(shape.model, tmp_path, labels=LABELS, target_layer=inner)
 
 
@@ -213,10 +216,75 @@ def test_features_made_of_a_vector_are_refused_as_they_have_no_rows_of_the_image
     )
     outputs = [layers.Dense(2)(layers.Flatten()(each)) for each in (blind, gated)]
 
-    with pytest.raises(UnsupportedModelError, match="got those of 'blind', behind a vector"):
+    with pytest.raises(
+        UnsupportedModelError,
+        match=r"got those of 'blind', behind a vector.*; name 'seen' with --target-layer$",
+    ):
         dissect(image, outputs[0])
     assert dissect(image, outputs[0], "seen").layer == "seen"
     assert dissect(image, outputs[1]).layer == "gated"
+
+
+def seen_twice() -> tuple[Any, Any]:
+    """Return image and output of a network that averages its answers to the image and to its mirror image."""
+    network = keras.Sequential(
+        [
+            keras.layers.Conv2D(4, 3, name="seen"),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(2),
+        ]
+    )
+    image = keras.Input((8, 8, 1))
+    scaled = keras.layers.Rescaling(1 / 255)(image)
+    views = [scaled, keras.ops.flip(scaled, axis=2)]
+    return image, keras.layers.Average()([flatten(network, view) for view in views])
+
+
+def ensemble() -> tuple[Any, Any]:
+    """Return image and output of two networks whose answers are averaged."""
+    layers = keras.layers
+    image = keras.Input((8, 8, 1))
+    scaled = layers.Rescaling(1 / 255)(image)
+    maps = [layers.Conv2D(4, 3, name=name)(scaled) for name in ("one", "other")]
+    answers = [layers.Dense(2)(layers.GlobalAveragePooling2D()(each)) for each in maps]
+    return image, layers.Average()(answers)
+
+
+@pytest.mark.parametrize(
+    ("build_it", "target", "got"),
+    [
+        (seen_twice, None, r"got \['seen', 'seen'\]"),
+        (ensemble, None, r"got \['one', 'other'\]"),
+        (ensemble, "one", "got 'one', which a connection goes around"),
+    ],
+)
+def test_a_model_of_several_networks_or_views_is_refused_without_a_layer_to_name(
+    build_it: Callable[[], tuple[Any, Any]], target: str | None, got: str
+) -> None:
+    with pytest.raises(UnsupportedModelError, match=f"{got}; a model that joins .*export one of"):
+        dissect(*build_it(), target)
+
+
+def test_a_model_that_pools_several_layers_is_refused_with_the_one_that_all_pass_through() -> None:
+    layers = keras.layers
+    image = keras.Input((16, 16, 1))
+    stem = layers.Conv2D(4, 3, name="stem")(layers.Rescaling(1 / 255)(image))
+    ends = [stem, layers.Conv2D(4, 3, strides=2, name="deep")(stem)]
+    output = layers.Dense(2)(
+        layers.Concatenate()([layers.GlobalAveragePooling2D()(each) for each in ends])
+    )
+    with pytest.raises(
+        UnsupportedModelError, match=r"got \['deep', 'stem'\]; name 'stem' with --target-layer$"
+    ):
+        dissect(image, output)
+    assert dissect(image, output, "stem").features is stem
+
+
+def test_a_model_without_convolutions_is_refused_without_a_layer_to_name() -> None:
+    image = keras.Input((8, 8, 1))
+    output = keras.layers.Dense(2)(keras.layers.Flatten()(image))
+    with pytest.raises(UnsupportedModelError, match="; a model has maps only where a convolution"):
+        dissect(image, output)
 
 
 @pytest.mark.parametrize(

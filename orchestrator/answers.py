@@ -308,7 +308,7 @@ class HealthAnswer(TypedDict):
 
 
 class RedisHealthAnswer(TypedDict):
-    """Redis answers."""
+    """Redis answers, and is no replica."""
 
     status: Literal["ok"]
 

@@ -12,6 +12,7 @@ import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.connection import HiredisRespSerializer, PythonRespSerializer
+from redis.exceptions import MasterDownError
 from redis.retry import Retry
 
 from orchestrator.errors import RedisUnavailableError
@@ -26,12 +27,15 @@ _RETRY_AFTER: Final = 5
 _LARGE_BYTES: Final = 65_536
 _LOG_SECONDS: Final = 60.0
 _CODE: Final = re.compile(r"[A-Z]+(?= )")
+# Of a master that has become a replica. It has done nothing of what was asked, and keeps its connections: each is given
+# up, as the address may lead to the new master by now.
+_DEMOTED: Final = (redis.ReadOnlyError, MasterDownError)
 
 _logged: dict[tuple[str, str], float] = {}  # cause → when it was logged last
 
 
 def connect(url: str) -> "redis.Redis":
-    """Return a client that connects when it is first used; a lost connection is tried anew once.
+    """Return a client that connects when it is first used; one that is lost, or leads to a replica, is tried anew once.
 
     Every write of this service may run twice without harm, so trying again is safe.
     """
@@ -41,6 +45,7 @@ def connect(url: str) -> "redis.Redis":
         socket_timeout=_ANSWER_SECONDS,
         socket_keepalive=True,
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), 1),
+        retry_on_error=list(_DEMOTED),
         command_packer=_Packer(),
     )
 
@@ -52,12 +57,12 @@ def connect_briefly(url: str) -> "redis.Redis":
         socket_connect_timeout=_LOOK_SECONDS,
         socket_timeout=_LOOK_SECONDS,
         socket_keepalive=True,
-        retry=Retry(NoBackoff(), 0),
+        retry=Retry(NoBackoff(), 1, _DEMOTED),
     )
 
 
 def connect_async(url: str, most: int) -> "redis.asyncio.ConnectionPool":
-    """Return connections for what every request waits for, and can do without: nothing is tried again, nor for long.
+    """Return connections for what every request waits for, and can do without: only a replica is left for another try.
 
     Args:
         url: Of Redis.
@@ -68,7 +73,7 @@ def connect_async(url: str, most: int) -> "redis.asyncio.ConnectionPool":
         socket_connect_timeout=_PATIENCE_SECONDS,
         socket_timeout=_PATIENCE_SECONDS,
         socket_keepalive=True,
-        retry=AsyncRetry(NoBackoff(), 0),
+        retry=AsyncRetry(NoBackoff(), 1, _DEMOTED),
         max_connections=most,
     )
 

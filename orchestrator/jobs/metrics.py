@@ -22,7 +22,7 @@ from orchestrator.jobs import keys
 from orchestrator.jobs.overview import Overview, look
 from orchestrator.redis_client import text, translated
 
-_UP: Final = ("cxr_redis_up", "Whether Redis answers.")
+_UP: Final = ("cxr_redis_up", "Whether Redis answers, and is no replica.")
 _GAUGES: Final = {
     "workers": ("cxr_workers", "Workers that live."),
     "busy": ("cxr_workers_busy", "Workers that have a task."),

@@ -1,9 +1,10 @@
 """See how the queue and its workers stand."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import redis
 
@@ -63,23 +64,24 @@ class Overview:
 
 
 def ping(client: "redis.Redis") -> None:
-    """Make sure that Redis answers.
+    """Make sure that Redis answers, and is no replica.
 
     Raises:
-        RedisUnavailableError: It does not.
+        RedisUnavailableError: It does not, or it is.
     """
     with translated():
-        client.ping()
+        _refuse_replica(client, client.info("replication"))
 
 
 def look(client: "redis.Redis") -> Overview:
     """Return the figures of now.
 
     Raises:
-        RedisUnavailableError: Redis can't be asked.
+        RedisUnavailableError: Redis can't be asked, or is a replica.
     """
     now = time.time()
     with translated(), client.pipeline(transaction=False) as pipe:
+        pipe.info("replication")
         pipe.smembers(f"rq:workers:{keys.QUEUE_NAME}")
         pipe.llen(keys.RQ_QUEUE)
         pipe.zcount(keys.RQ_STARTED, now, "+inf")
@@ -91,7 +93,9 @@ def look(client: "redis.Redis") -> Overview:
         pipe.execute_command(  # type: ignore[no-untyped-call]
             *("SORT_RO", keys.RQ_SCHEDULED, "BY", _CREATED, "LIMIT", 0, 1, "GET", _CREATED)
         )
-        names, waiting, running, retrying, failed, held, first, oldest = pipe.execute()
+        replication, *found = pipe.execute()
+        _refuse_replica(client, replication)
+        names, waiting, running, retrying, failed, held, first, oldest = found
         states = _workers(client, sorted(text(name) for name in names), now)
         created = client.hget(keys.task_key(text(first)), "created") if first else None
         accepted = [float(text(moment)) for moment in (created, *oldest) if moment]
@@ -105,6 +109,13 @@ def look(client: "redis.Redis") -> Overview:
         oldest_waiting_seconds=round(now - min(accepted), 3) if accepted else 0.0,
         held_bytes=int(held or 0),
     )
+
+
+def _refuse_replica(client: "redis.Redis", replication: Mapping[str, Any]) -> None:
+    """Take a replica for away, which reads but writes nothing; the address may lead to the new master by now."""
+    if replication.get("role") == "slave":
+        client.connection_pool.disconnect(inuse_connections=False)
+        raise redis.ReadOnlyError("READONLY expected a master, got a replica")
 
 
 def _workers(client: "redis.Redis", names: list[str], now: float) -> list[str]:

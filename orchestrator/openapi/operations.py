@@ -351,7 +351,10 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
         errors.BusyError,
     ),
     health.health_redis: _health(
-        types.RedisHealthAnswer, "Redis answers.", errors.RedisUnavailableError, errors.BusyError
+        types.RedisHealthAnswer,
+        "Redis answers, and is no replica.",
+        errors.RedisUnavailableError,
+        errors.BusyError,
     ),
     health.health_workers: _WORKERS,
     metrics.metrics: Operation(

@@ -57,7 +57,7 @@ async def health_ready(request: Request) -> Response:
 
 
 async def health_redis(request: Request) -> Response:
-    """Say whether Redis answers."""
+    """Say whether Redis answers, and is no replica."""
     here = services(request)
     try:
         await here.watch_threads.run(partial(ping, here.watch))

@@ -1,15 +1,19 @@
 import logging
 import os
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+import anyio
 import pytest
 import redis
+import redis.asyncio
+from redis.client import Pipeline
 
 from orchestrator import redis_client
 from orchestrator.errors import RedisUnavailableError
-from orchestrator.redis_client import connect, translated
+from orchestrator.redis_client import Script, connect, connect_async, connect_briefly, translated
+from tests.support.failover import Pair, running_pair
 from tests.support.model_server import free_port
 from tests.support.redis_server import RedisServer, running_redis
 
@@ -96,3 +100,130 @@ def test_the_log_tells_once_why_redis_does_nothing_and_quotes_nothing(
     _, logged = failing(server.url, caplog, *set_secret)
     client.config_set("min-replicas-to-write", 0)
     assert logged == [("ResponseError", "NOREPLICAS")]
+
+
+INCREMENT = "return redis.call('INCR', KEYS[1])"
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with running_pair(tmp_path_factory.mktemp("pair")) as running:
+        yield running
+
+
+def by_script(client: "redis.Redis") -> None:
+    Script(client, INCREMENT)(["n"], [])
+
+
+def by_pipeline(client: "redis.Redis") -> None:
+    with client.pipeline(transaction=False) as pipe:
+        pipe.get("other")
+        pipe.incr("n")
+        assert pipe.execute()[0] is None
+
+
+def by_transaction(client: "redis.Redis") -> None:
+    with client.pipeline() as pipe:
+        pipe.get("other")
+        pipe.incr("n")
+        assert pipe.execute()[0] is None
+
+
+def by_watching(client: "redis.Redis") -> None:
+    def count(pipe: "Pipeline") -> None:
+        pipe.multi()
+        pipe.incr("n")
+
+    client.transaction(count, "other")
+
+
+def by_blocking(client: "redis.Redis") -> None:
+    client.blmove("nothing", "other", 0.01)  # type: ignore[arg-type]
+    client.incr("n")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda client: client.incr("n"),
+        by_script,
+        by_pipeline,
+        by_transaction,
+        by_watching,
+        by_blocking,
+    ],
+)
+def test_what_a_demoted_master_refuses_is_done_once_where_its_address_leads_now(
+    pair: Pair, write: Callable[["redis.Redis"], None]
+) -> None:
+    new = pair.reset()
+    with connect(pair.url) as client:
+        write(client)
+        assert new.get("n") is None
+        pair.fail_over()
+        write(client)
+        assert new.get("n") == b"1"
+        assert client.incr("n") == 2
+
+
+async def async_script(client: "redis.asyncio.Redis") -> None:
+    await client.register_script(INCREMENT)(keys=["n"])
+
+
+async def async_pipeline(client: "redis.asyncio.Redis") -> None:
+    pipe = client.pipeline(transaction=False)
+    pipe.incr("n")
+    await pipe.execute()
+
+
+async def async_transaction(client: "redis.asyncio.Redis") -> None:
+    pipe = client.pipeline()
+    pipe.incr("n")
+    await pipe.execute()
+
+
+@pytest.mark.parametrize(
+    "write",
+    [lambda client: client.incr("n"), async_script, async_pipeline, async_transaction],
+)
+def test_so_is_what_a_request_waits_for(
+    pair: Pair, write: Callable[["redis.asyncio.Redis"], Awaitable[None]]
+) -> None:
+    new = pair.reset()
+
+    async def scene() -> None:
+        pool = connect_async(pair.url, 10)
+        client = redis.asyncio.Redis(connection_pool=pool)
+        await write(client)
+        pair.fail_over()
+        await write(client)
+        await pool.aclose()
+
+    anyio.run(scene)
+    assert new.get("n") == b"1"
+
+
+@pytest.mark.parametrize("opened", [connect, connect_briefly])
+def test_so_is_what_one_that_waits_for_its_master_does_not_read(
+    pair: Pair, opened: Callable[[str], "redis.Redis"]
+) -> None:
+    new = pair.reset()
+    new.set("n", 7)
+    with opened(pair.url) as client:
+        assert client.get("n") is None
+        pair.old.client().config_set("replica-serve-stale-data", "no")
+        pair.fail_over()
+        assert client.get("n") == b"7"
+
+
+def test_a_master_that_was_demoted_and_that_its_address_leads_to_still_is_left_again(
+    pair: Pair,
+) -> None:
+    new = pair.reset()
+    with connect(pair.url) as client:
+        pair.demote()
+        with pytest.raises(redis.ReadOnlyError):
+            client.incr("n")
+        pair.fail_over()
+        assert client.incr("n") == 1
+    assert new.get("n") == b"1"

@@ -1,13 +1,19 @@
 """How the queue stands, by what lies in a real Redis."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 import redis
+from prometheus_client import CollectorRegistry
 
+from orchestrator.errors import RedisUnavailableError
 from orchestrator.jobs import keys
-from orchestrator.jobs.overview import look
+from orchestrator.jobs.metrics import QueueCollector, QueueLimits
+from orchestrator.jobs.overview import look, ping
+from orchestrator.redis_client import connect_briefly
+from tests.support.failover import running_pair
 
 
 @pytest.mark.parametrize(
@@ -49,3 +55,24 @@ def test_it_can_be_seen_while_redis_has_no_memory_left(client: "redis.Redis") ->
         assert look(client).oldest_waiting_seconds == pytest.approx(100, abs=2)
     finally:
         client.config_set("maxmemory", 0)
+
+
+@pytest.mark.parametrize("way", [ping, look])
+def test_a_replica_is_no_redis_that_answers_until_the_address_leads_to_the_new_master(
+    tmp_path: Path, way: Callable[["redis.Redis"], object]
+) -> None:
+    registry = CollectorRegistry()
+    with running_pair(tmp_path) as pair, connect_briefly(pair.url) as client:
+        QueueCollector(client, QueueLimits(tasks=1000, bytes=10**9), registry)
+        way(client)
+        assert registry.get_sample_value("cxr_redis_up") == 1
+        pair.demote()
+        for _ in range(2):
+            with pytest.raises(RedisUnavailableError):
+                way(client)
+        assert registry.get_sample_value("cxr_redis_up") == 0
+        pair.fail_over()
+        way(client)
+        assert registry.get_sample_value("cxr_redis_up") == 1
+        pair.new.client().rpush(keys.RQ_QUEUE, "there")
+        assert look(client).waiting == 1

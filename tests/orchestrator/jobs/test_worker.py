@@ -42,10 +42,12 @@ from orchestrator.jobs.wiring import (
     create_submitter,
     create_workshop,
 )
+from orchestrator.redis_client import connect
 from orchestrator.settings import Settings
 from orchestrator.storage.create import create_store
 from orchestrator.study import Options
 from tests.support.cloudinary_server import API_KEY, API_SECRET, CLOUD, cloudinary_server
+from tests.support.failover import running_pair
 from tests.support.fake_worker import FakeModel
 from tests.support.images import gradient, png
 from tests.support.model_server import free_port
@@ -278,6 +280,32 @@ def test_a_worker_takes_no_more_however_often_it_starts_again(
     finally:
         client.execute_command("REPLICAOF", "NO", "ONE")
         assert worker.stop() == 0
+
+
+@pytest.mark.slow
+def test_tasks_are_accepted_and_tried_again_at_the_new_master_after_a_failover(
+    tmp_path: Path,
+) -> None:
+    """Worker, caretaker and whoever submits stay connected to the old one, and their address leads to the new one."""
+    with running_pair(tmp_path) as pair, connect(pair.url) as client:
+        variables = {
+            "REDIS_URL": pair.url,
+            "DATA_DIR": str(tmp_path),
+            "MODEL_SERVER": f"127.0.0.1:{free_port()}",  # of nobody, so that each try fails
+        }
+        settings = Settings.from_mapping(variables)
+        worker = Service([*CXR, "worker"], variables, tmp_path / "worker.log")
+        worker.start()
+        try:
+            before = submit(settings, client)
+            wait_until(lambda: find(settings, client, before).attempts > 0)
+            pair.fail_over()
+            after = submit(settings, client)
+            with pair.new.client() as new:
+                wait_until(lambda: find(settings, new, after).attempts > 1)
+                assert look(new).workers == 1
+        finally:
+            assert worker.stop() == 0
 
 
 def test_a_worker_without_a_horse_harms_no_other_process_and_leaves_nothing_open(

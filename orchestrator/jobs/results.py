@@ -8,13 +8,16 @@ from orchestrator.errors import TaskExpiredError
 from orchestrator.hosted import host
 from orchestrator.jobs.task import Task
 from orchestrator.package import as_zip
-from orchestrator.storage.base import Store
+from orchestrator.storage.base import Store, is_object_name
 from orchestrator.study import Analysis
 
 
 def pictures(task: Task, store: Store) -> str:
-    """Return the name of a hosted task's pictures in the store: the one that they were first put under, if any were."""
-    return task.pictures or store.name(task.analysis_id)
+    """Return the name of a hosted task's pictures in the store: the one that they were first put under, if any were.
+
+    Whoever can write to Redis could otherwise say which files are written and deleted.
+    """
+    return task.pictures if is_object_name(task.pictures) else store.name(task.analysis_id)
 
 
 class Results:

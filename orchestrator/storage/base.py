@@ -1,10 +1,13 @@
 """Say what a store does, and how its objects are named."""
 
 import hmac
+import re
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from orchestrator.study import Overlay
+
+_NAME: Final = re.compile(r"[0-9a-f]{32}")
 
 
 class Store(Protocol):
@@ -56,3 +59,8 @@ def object_name(secret: bytes, analysis_id: str) -> str:
     Identifiers of analyses stand in reports and logs; a name made of one must not lead to its pictures.
     """
     return hmac.digest(secret, b"overlay:" + analysis_id.encode(), "sha256").hex()[:32]
+
+
+def is_object_name(text: str) -> bool:
+    """Tell whether a text may be what :func:`object_name` returns: no path, no pattern."""
+    return _NAME.fullmatch(text) is not None

@@ -677,6 +677,30 @@ def test_a_record_that_was_tampered_with_runs_nothing(
     assert task.status == "FAILURE"
 
 
+@pytest.mark.parametrize("name", ["../../elsewhere/overlay", "*", "0" * 31, "0" * 32 + "\n"])
+def test_pictures_are_put_and_deleted_by_names_of_the_store_alone(
+    client: "redis.Redis", settings: Settings, name: str
+) -> None:
+    """Whatever the record says of them: it would be a path, and a pattern."""
+    files = settings.data_dir / "files"
+    others = [settings.data_dir / "elsewhere" / "overlay-0.jpg", files / "*" / f"{'1' * 32}-0.jpg"]
+    for path in others:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"somebody else's")
+    desk = create_desk(settings, client, create_store(settings))
+    submission = Submission([IMAGE], Options(heatmaps=("Mass",)), kind="hosted")
+    task_id = desk.submitter.submit(submission).identifier
+    client.hset(keys.task_key(task_id), "pictures", name)
+    furnish(replace(create_workshop(settings, client), model=FakeModel()))
+    assert run_task(task_id) == "SUCCESS"
+    own = desk.store.name(find(settings, client, task_id).analysis_id)
+    drawn = files / own[:2] / f"{own}-0.jpg"
+    assert sorted(settings.data_dir.rglob("*.jpg")) == sorted([*others, drawn])
+    desk.forget(task_id)
+    assert sorted(settings.data_dir.rglob("*.jpg")) == sorted(others)
+    assert {path.read_bytes() for path in others} == {b"somebody else's"}
+
+
 def test_nothing_in_redis_is_a_pickle(
     client: "redis.Redis", settings: Settings, work: Callable[..., str]
 ) -> None:

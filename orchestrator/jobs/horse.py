@@ -197,7 +197,7 @@ class TaskWorker(Worker):
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
         """Count the crash: a job is tried again until it has cost too many horses, whatever tries RQ has left."""
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)
-        job.retries_left = max(job.retries_left or 0, 1) if self._ledger.crash(job.id) else 0
+        job.retries_left = max(self._ledger.tries(job.id), 1) if self._ledger.crash(job.id) else 0
 
     def handle_job_failure(
         self,

@@ -119,6 +119,11 @@ class Ledger:
         pairs = [text(value) for value in found]
         return _task(task_id, dict(zip(pairs[::2], pairs[1::2], strict=True)))
 
+    def tries(self, task_id: str) -> int:
+        """Return how many tries RQ has left for a task; one that was put back has got them as it began."""
+        with translated():
+            return int(self._client.hget(keys.job_key(task_id), "retries_left") or 0)
+
     def is_at(self, task: Task) -> bool:
         """Tell whether the try that a task was begun for is the one that is under way."""
         found = self.find(task.task_id)

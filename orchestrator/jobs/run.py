@@ -93,6 +93,9 @@ def run_task(task_id: str) -> str:
     task = workshop.ledger.begin(task_id)
     if task is None:
         return _NOTHING
+    job = get_current_job()
+    if job is not None and not job.should_retry:  # it was read before the task began
+        job.retries_left = workshop.ledger.tries(task_id)
     if task.attempts == 1 and task.started is not None:
         workshop.telemetry.task_began(task.started - task.created)
     try:

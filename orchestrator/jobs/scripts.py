@@ -188,7 +188,10 @@ if not status or status == 'SUCCESS' then return {} end
 if status == 'FAILURE' then
   if redis.call('ZSCORE', FAILED, ARGV[1]) then return {} end
   redis.call('HDEL', key, 'crashes', 'callback_tries', 'result_until', 'finished')
-  redis.call('HSET', key, 'put_back', time()) -- it has its time anew
+  redis.call('HSET', key, 'put_back', time()) -- it has its time anew, and its tries
+  local job = 'rq:job:' .. ARGV[1]
+  local intervals = redis.call('HGET', job, 'retry_intervals') -- one before each
+  if intervals then redis.call('HSET', job, 'retries_left', #cjson.decode(intervals)) end
   redis.call('ZREM', OUTBOX, ARGV[1])
 end
 redis.call('HSET', key, 'status', 'STARTED', 'stage', 'decoding', 'started', time(), 'reason', '')

@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 import pytest
 import redis
+from rq.registry import FailedJobRegistry
 
 from orchestrator.blobs.base import upload_name
 from orchestrator.errors import (
@@ -32,7 +33,7 @@ from orchestrator.errors import (
 from orchestrator.jobs import keys
 from orchestrator.jobs.horse import TaskWorker
 from orchestrator.jobs.overview import look
-from orchestrator.jobs.rq_job import open_queue
+from orchestrator.jobs.rq_job import TaskJob, open_queue
 from orchestrator.jobs.run import JobFailedError, furnish, run_task
 from orchestrator.jobs.submit import Submission
 from orchestrator.jobs.task import Task
@@ -595,6 +596,25 @@ def test_when_no_try_is_left_the_task_fails_with_the_reason(
     assert (task.status, task.attempts) == ("FAILURE", 2)
     assert task.reason is not None
     assert task.reason.code == "model_unavailable"
+
+
+@pytest.mark.parametrize("deaths", [0, 1])
+def test_a_failed_task_that_is_put_back_has_its_tries_anew(
+    client: "redis.Redis", settings: Settings, work: Callable[..., str], deaths: int
+) -> None:
+    """A work-horse that dies at it takes none but its own."""
+    task_id = submit(replace(settings, job_retries=2), client)
+    work(FAKE_MODEL="wrong")
+    assert find(settings, client, task_id).status == "FAILURE"
+    FailedJobRegistry(queue=open_queue(client), job_class=TaskJob).requeue(task_id)
+    statuses = []
+    for model in ["deadly"] * deaths + ["away"] * (3 - deaths):
+        work(FAKE_MODEL=model)
+        statuses.append(find(settings, client, task_id).status)
+        client.zadd(keys.RQ_SCHEDULED, {task_id: 0}, xx=True)
+        create_ledger(settings, client).care()
+    assert statuses == ["RETRY", "RETRY", "FAILURE"]
+    assert client.zcard(keys.RQ_FAILED) == 1
 
 
 @pytest.mark.parametrize("model", ["fine", "away", "wrong"])

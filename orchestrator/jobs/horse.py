@@ -207,10 +207,20 @@ class TaskWorker(Worker):
         exc_string: Any = "",
         execution: Execution | None = None,
     ) -> None:
-        """Keep the reason of a failure, and not the traceback, for the operator to read."""
+        """Keep the reason of a failure, and not the traceback, for the operator to read.
+
+        A work-horse may have died once its task had succeeded, before it told RQ.
+        """
+        if execution is not None and not self.is_horse and self._has_succeeded(job.id):
+            self.handle_job_success(job, queue, queue.started_job_registry, execution)
+            return
         lines = str(exc_string).strip().splitlines() or [""]
         reason = lines[-1].rpartition("JobFailedError: ")[2]
         super().handle_job_failure(job, queue, started_job_registry, reason, execution)
+
+    def _has_succeeded(self, task_id: str) -> bool:
+        found = self._ledger.find(task_id)
+        return found is not None and found.status == "SUCCESS"
 
     def handle_exception(self, job: Job, *exc_info: Any) -> None:
         """Log that a job failed and why, in one line; end the task of one that is not ours."""

@@ -23,6 +23,7 @@ from orchestrator.jobs.wiring import create_ledger, create_workshop
 from orchestrator.model_client import RawPrediction, Servable
 from orchestrator.redis_client import connect
 from orchestrator.settings import Settings
+from orchestrator.telemetry.telemetry import NO_TELEMETRY, Telemetry
 from serving.contract import ModelCard
 
 CARD = ModelCard(
@@ -87,6 +88,13 @@ def end_task(status: str) -> None:
     )
 
 
+class FatalTelemetry(Telemetry):
+    """Be the work-horse's death once a task has succeeded, before RQ is told."""
+
+    def task_succeeded(self, seconds: float) -> None:  # noqa: ARG002 - that of Telemetry
+        signal.raise_signal(signal.SIGKILL)
+
+
 class HastyWorker(TaskWorker):
     """Have each task forgotten, as by its caller, once it is taken and before it is begun."""
 
@@ -101,8 +109,10 @@ def main() -> None:
     """Work until the queue is empty."""
     settings = Settings.from_environment()
 
+    telemetry = FatalTelemetry() if os.environ.get("FAKE_DEATH") == "late" else NO_TELEMETRY
+
     def prepare() -> None:
-        workshop = create_workshop(settings, connect(settings.redis_url))
+        workshop = create_workshop(settings, connect(settings.redis_url), telemetry)
         furnish(replace(workshop, model=FakeModel()))
 
     has_signal = os.environ.get("FAKE_SIGNAL") == "early"

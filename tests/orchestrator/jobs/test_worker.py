@@ -184,6 +184,19 @@ def test_a_task_costs_five_work_horses_whatever_tries_it_has_left(
     assert task.reason.code == "job_crashed"
 
 
+def test_a_work_horse_that_dies_once_its_task_has_succeeded_leaves_no_failed_job(
+    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+) -> None:
+    task_id = submit(settings, client)
+    work(FAKE_DEATH="late")
+    assert find(settings, client, task_id).status == "SUCCESS"
+    assert client.hget(keys.job_key(task_id), "status") == b"finished"
+    assert look(client).failed == client.zcard(keys.RQ_FAILED) == 0
+    assert client.zscore(keys.RQ_FINISHED, task_id) is not None
+    assert client.zcard(keys.RQ_STARTED) == 0
+    assert client.keys("rq:execution*") == []
+
+
 def test_a_task_that_is_forgotten_once_it_is_taken_costs_no_work_horse(
     client: "redis.Redis", settings: Settings, work: Callable[..., str]
 ) -> None:

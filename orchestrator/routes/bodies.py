@@ -1,7 +1,8 @@
 """Read an image and its parameters out of a JSON body."""
 
 import json
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -23,27 +24,33 @@ IMAGE_FIELD: Final = "image"
 # An image and a few parameters need few; millions of empty lists would take a hundred times their bytes in memory.
 _MOST_VALUES: Final = 1000
 _BEFORE_A_VALUE: Final = (b"[", b"{", b",")
+# To read a body takes four times its bytes, and Python's global lock all the while: one at a time is no slower.
+_READING: Final = threading.Lock()
 
 
-async def read_json_upload(request: Request) -> tuple[bytes, Options, Mapping[str, Any]]:
-    """Return the image of a JSON body, decoded, what to draw, and the body's other fields.
+async def receive_json_upload(
+    request: Request,
+) -> Callable[[], tuple[bytes, Options, Mapping[str, Any]]]:
+    """Return what reads a JSON body: its image, decoded, what to draw, and its other fields.
+
+    It is to be called in the thread that does the work: tens of megabytes of base64 would hold up every other request.
 
     Raises:
-        RequestError: The body is no JSON, has no image, or a parameter is not one of those it takes.
+        RequestError: The body is of another media type; or, once it is read, is no JSON, has no image, or a parameter
+            is not one of those it takes.
     """
     hint = "to send a file itself, use the path without /v2"
     expect_content(request, "application/json", hint)
-    here = services(request)
-    body = await request.body()
-    # In a thread: tens of megabytes of base64 would hold up every other request
-    return await here.threads.run(partial(_parse, body, here.settings.max_upload_bytes))
+    max_bytes = services(request).settings.max_upload_bytes
+    return partial(_read, await request.body(), max_bytes)
 
 
-def _parse(body: bytes, max_bytes: int) -> tuple[bytes, Options, Mapping[str, Any]]:
-    fields = _fields(body)
-    wanted = options(fields)
-    image = _image(fields.pop(IMAGE_FIELD, None))
-    return decode_base64(image, max_bytes), wanted, fields
+def _read(body: bytes, max_bytes: int) -> tuple[bytes, Options, Mapping[str, Any]]:
+    with _READING:
+        fields = _fields(body)
+        wanted = options(fields)
+        image = _image(fields.pop(IMAGE_FIELD, None))
+        return decode_base64(image, max_bytes), wanted, fields
 
 
 def _fields(body: bytes) -> dict[str, Any]:

@@ -7,16 +7,17 @@ from starlette.routing import Route
 from orchestrator.answers import HostedReportAnswer
 from orchestrator.audit.subject import tell_subject
 from orchestrator.hosted import host, with_base
-from orchestrator.routes.bodies import read_json_upload
+from orchestrator.routes.bodies import receive_json_upload
 from orchestrator.services import public_url, services
 
 
 async def densenet_predict(request: Request) -> Response:
     """Answer the report as JSON, with the URL of one annotated overlay per reported label."""
     here = services(request)
-    upload, wanted, _ = await read_json_upload(request)
+    read_upload = await receive_json_upload(request)
 
     def work() -> HostedReportAnswer:
+        upload, wanted, _ = read_upload()
         with here.telemetry.analysis("sync") as stages:
             analysis = here.analyse(upload, wanted, stages.begin)
             stages.begin("storing")

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from orchestrator.jobs.callbacks import checked_url
 from orchestrator.jobs.events import follow
 from orchestrator.jobs.submit import Submission
 from orchestrator.jobs.task import Kind
-from orchestrator.routes.bodies import read_json_upload
+from orchestrator.routes.bodies import receive_json_upload
 from orchestrator.routes.event_response import EventResponse
 from orchestrator.routes.forms import read_form, uploaded_file
 from orchestrator.routes.kinds import Parameter, Text
@@ -46,14 +46,20 @@ async def submit_file(request: Request) -> Response:
     wanted = options(form)
     callback = callback_url(request, form)
     upload = await uploaded_file(form)
-    return await _accept(request, _submission(request, upload, wanted, "zip", callback))
+    submission = _submission(request, upload, wanted, "zip", callback)
+    return await _accept(request, lambda: submission)
 
 
 async def submit_json(request: Request) -> Response:
     """Accept a radiograph sent as base64 in JSON; its task results in a report with URLs."""
-    upload, wanted, fields = await read_json_upload(request)
-    callback = callback_url(request, fields)
-    return await _accept(request, _submission(request, upload, wanted, "hosted", callback))
+    read_upload = await receive_json_upload(request)
+
+    def read() -> Submission:
+        upload, wanted, fields = read_upload()
+        callback = callback_url(request, fields)
+        return _submission(request, upload, wanted, "hosted", callback)
+
+    return await _accept(request, read)
 
 
 async def show(request: Request) -> Response:
@@ -139,11 +145,12 @@ def _submission(
     return Submission([upload], wanted, kind, callback, caller=caller_name(request.scope))
 
 
-async def _accept(request: Request, submission: Submission) -> Response:
+async def _accept(request: Request, read: Callable[[], Submission]) -> Response:
     here = services(request)
     key = idempotency(request)
 
     def work() -> TaskAnswer:
+        submission = read()
         refuse_early(submission.options, here.model)
         return here.desk.submit(submission, key)
 

@@ -1,0 +1,107 @@
+"""The lines before the threads of the API: who waits for whom, and who is turned away."""
+
+import base64
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import httpx
+import numpy as np
+
+from orchestrator import tensors
+from orchestrator import wire_pb2 as wire
+from tests.orchestrator.test_model_client import FakeServer, serving
+from tests.support.api import running_api
+from tests.support.images import png
+from tests.support.redis_server import running_redis
+
+
+@dataclass
+class SilentServer(FakeServer):
+    """Answer no analysis before the test says so; note the gray of each image that comes."""
+
+    released: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    seen: list[int] = field(default_factory=list)
+
+    def predict(
+        self, request: wire.PredictRequest, context: grpc.ServicerContext
+    ) -> wire.PredictResponse:
+        if request.model_spec.signature_name != "describe":
+            self.seen.append(int(tensors.decode(request.inputs["image"]).mean()))
+            self.released.acquire(timeout=60)
+        return super().predict(request, context)
+
+
+@dataclass
+class Running:
+    """An API whose model server is silent."""
+
+    client: httpx.Client
+    model: SilentServer
+    callers: ThreadPoolExecutor
+
+    def post(self, path: str, gray: int = 100) -> httpx.Response:
+        """Send a gray image the way that a path takes it."""
+        image = png(np.full((64, 64), gray, np.uint8))
+        if "/v2/" in path:
+            return self.client.post(path, json={"image": base64.b64encode(image).decode()})
+        return self.client.post(path, files={"file": image})
+
+    def wait_for_line(self, waiting: int) -> None:
+        """Wait until one analysis is with the model, and others wait behind it."""
+        line = f'cxr_threads_waiting{{pool="analyses"}} {waiting}.0'
+        wait_for(lambda: bool(self.model.seen) and line in self.client.get("/metrics").text)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.02)
+
+
+@contextmanager
+def running(tmp_path: Path, **settings: str) -> Iterator[Running]:
+    """Run an API with a Redis of its own and one thread for analyses."""
+    model = SilentServer()
+    with (
+        running_redis(tmp_path / "redis") as redis,
+        serving(model) as port,
+        running_api(
+            tmp_path / "log", REDIS_URL=redis.url, MODEL_SERVER=f"127.0.0.1:{port}", **settings
+        ) as client,
+        ThreadPoolExecutor(8) as callers,
+    ):
+        try:
+            yield Running(client, model, callers)
+        finally:
+            model.released.release(100)
+
+
+def test_a_submission_does_not_wait_behind_analyses(tmp_path: Path) -> None:
+    with running(tmp_path, REQUEST_THREADS="1", REQUEST_QUEUE="1") as api:
+        analyses = [api.callers.submit(api.post, "/densenet_predict") for _ in range(2)]
+        api.wait_for_line(1)
+        assert api.post("/v2/densenet_predict").json()["code"] == "busy"
+        assert api.post("/async/densenet_predict").status_code == 202
+        assert api.post("/async/v2/densenet_predict").status_code == 202
+        api.model.released.release(2)
+        assert [each.result().status_code for each in analyses] == [200, 200]
+
+
+def test_an_image_in_json_waits_in_line_once(tmp_path: Path) -> None:
+    with running(tmp_path, REQUEST_THREADS="1", REQUEST_QUEUE="2") as api:
+        analyses = [api.callers.submit(api.post, "/densenet_predict", 100)]
+        api.wait_for_line(0)
+        analyses.append(api.callers.submit(api.post, "/v2/densenet_predict", 150))
+        api.wait_for_line(1)
+        analyses.append(api.callers.submit(api.post, "/densenet_predict", 200))
+        api.wait_for_line(2)
+        api.model.released.release(3)
+        assert [each.result().status_code for each in analyses] == [200, 200, 200]
+    assert api.model.seen == [100, 150, 200]

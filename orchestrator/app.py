@@ -46,7 +46,7 @@ from orchestrator.routes import (
     stats,
     tasks,
 )
-from orchestrator.services import BoundedThreads, Services, ThreadCollector
+from orchestrator.services import Services
 from orchestrator.settings import Settings
 from orchestrator.stats.notes import Notes
 from orchestrator.stats.statistics import Statistics
@@ -56,11 +56,12 @@ from orchestrator.telemetry.middleware import TelemetryMiddleware
 from orchestrator.telemetry.probe import UpCollector
 from orchestrator.telemetry.telemetry import Telemetry
 from orchestrator.telemetry.tracing import open_tracer
+from orchestrator.threads import BoundedThreads, ThreadCollector
 from orchestrator.throttle import ThrottleMiddleware
 
 # Redis answers in a fraction of a millisecond; more threads than these would only wait for each other.
-_DESK_THREADS: Final = 16
-_DESK_QUEUE: Final = 2000
+_TASK_THREADS: Final = 16
+_TASK_QUEUE: Final = 2000
 # A batch may unpack to BATCH_BYTES: one at a time does, and the bodies of those that wait are bounded elsewhere.
 _BATCH_QUEUE: Final = 100
 _EXPOSED: Final = (
@@ -107,11 +108,15 @@ def create_app(settings: Settings) -> Starlette:
         model = open_model(settings, settings.model_calls, telemetry)
         UpCollector(*_MODEL_UP, partial(health.available, model), registry)
         pools = {
-            "analyses": BoundedThreads(settings.request_threads, settings.request_queue),
-            "health": BoundedThreads(2, 100),
-            "watch": BoundedThreads(2, 100),
-            "tasks": BoundedThreads(_DESK_THREADS, _DESK_QUEUE),
-            "batches": BoundedThreads(1, _BATCH_QUEUE),
+            "analyses": BoundedThreads(
+                settings.request_threads, settings.request_queue, "analyses"
+            ),
+            "health": BoundedThreads(2, 100, "looks at the model server"),
+            "watch": BoundedThreads(2, 100, "looks at Redis"),
+            "tasks": BoundedThreads(
+                _TASK_THREADS, _TASK_QUEUE, "requests for tasks or the audit trail"
+            ),
+            "batches": BoundedThreads(1, _BATCH_QUEUE, "batches"),
         }
         ThreadCollector(pools, registry)
         drawers = ThreadPoolExecutor(_DRAWERS, "draw")
@@ -131,13 +136,13 @@ def create_app(settings: Settings) -> Starlette:
                     statistics=statistics,
                     notes=notes,
                     audit=AuditReader(client) if auditor else None,
-                    threads=pools["analyses"],
+                    analysis_threads=pools["analyses"],
                     health_threads=pools["health"],
                     watch=watch,
                     watch_threads=pools["watch"],
                     streams=anyio.CapacityLimiter(_STREAMS),
                     drawers=drawers,
-                    desk_threads=pools["tasks"],
+                    task_threads=pools["tasks"],
                     batch_threads=pools["batches"],
                 )
             }

@@ -55,7 +55,7 @@ async def audit(request: Request) -> Response:
     after, count, as_ = (each.read(query) for each in PARAMETERS)
     if here.audit is None:
         raise NotFoundError("no audit trail is kept; AUDIT_RETENTION_DAYS is 0")
-    found = await here.desk_threads.run(partial(here.audit.read, after, count))
+    found = await here.task_threads.run(partial(here.audit.read, after, count))
     if as_ == "json":
         return JSONResponse(found)
     name = {"Content-Disposition": 'attachment; filename="audit.csv"'}

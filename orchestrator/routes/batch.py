@@ -61,7 +61,7 @@ async def show(request: Request) -> Response:
     """Say how the tasks of a batch stand."""
     here = services(request)
     find = partial(here.desk.batches.find, batch_id(request))
-    batch = await here.desk_threads.run(find)
+    batch = await here.task_threads.run(find)
     return JSONResponse(batch.as_json())
 
 
@@ -69,7 +69,7 @@ async def result(request: Request) -> Response:
     """Answer one ZIP with a folder per image and a table of all; 202 while tasks are not done."""
     here = services(request)
     batches = here.desk.batches
-    batch = await here.desk_threads.run(partial(batches.find, batch_id(request)))
+    batch = await here.task_threads.run(partial(batches.find, batch_id(request)))
     if not batch.done:
         return JSONResponse(batch.as_json(), 202, {"Retry-After": POLL_AGAIN})
     return StreamingResponse(

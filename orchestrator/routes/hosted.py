@@ -27,7 +27,7 @@ async def densenet_predict(request: Request) -> Response:
         here.notes.add(analysis.report)
         return hosted
 
-    result = await here.threads.run(work)
+    result = await here.analysis_threads.run(work)
     return JSONResponse(with_base(result, public_url(request)))
 
 

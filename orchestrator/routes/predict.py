@@ -26,7 +26,7 @@ async def densenet_predict(request: Request) -> Response:
         here.notes.add(analysis.report)
         return as_zip(analysis)
 
-    archive = await here.threads.run(work)
+    archive = await here.analysis_threads.run(work)
     return Response(
         archive,
         media_type="application/zip",

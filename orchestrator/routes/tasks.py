@@ -65,13 +65,13 @@ async def submit_json(request: Request) -> Response:
 async def show(request: Request) -> Response:
     """Say how a task stands."""
     here = services(request)
-    return JSONResponse(await here.desk_threads.run(partial(here.desk.show, task_id(request))))
+    return JSONResponse(await here.task_threads.run(partial(here.desk.show, task_id(request))))
 
 
 async def result(request: Request) -> Response:
     """Answer what the synchronous call would have answered; 202 while there is nothing yet."""
     here = services(request)
-    task, content = await here.desk_threads.run(partial(here.desk.result, task_id(request)))
+    task, content = await here.task_threads.run(partial(here.desk.result, task_id(request)))
     if content is None:
         return JSONResponse(task.as_json(), 202, {"Retry-After": POLL_AGAIN})
     if task.kind == "hosted":
@@ -86,7 +86,7 @@ async def result(request: Request) -> Response:
 async def events(request: Request) -> Response:
     """Send the task whenever it has changed, until it is done."""
     here = services(request)
-    look = partial(here.desk_threads.run, partial(here.desk.show, task_id(request)))
+    look = partial(here.task_threads.run, partial(here.desk.show, task_id(request)))
     await look()  # an unknown task is answered with 404, and not with a stream
     if request.method == "HEAD":
         return Response(media_type=EventResponse.media_type)
@@ -96,7 +96,7 @@ async def events(request: Request) -> Response:
 async def forget(request: Request) -> Response:
     """Cancel a waiting task, or forget one that is done."""
     here = services(request)
-    await here.desk_threads.run(partial(here.desk.forget, task_id(request)))
+    await here.task_threads.run(partial(here.desk.forget, task_id(request)))
     return Response(status_code=204)
 
 
@@ -154,7 +154,7 @@ async def _accept(request: Request, read: Callable[[], Submission]) -> Response:
         refuse_early(submission.options, here.model)
         return here.desk.submit(submission, key)
 
-    task = await here.desk_threads.run(work)
+    task = await here.task_threads.run(work)
     tell_subject(request.scope, "task_id", task["task_id"])
     location = public_path(request, "task", task_id=task["task_id"])
     answer: AcceptedTaskAnswer = {

@@ -4,7 +4,7 @@ import base64
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,8 @@ from tests.orchestrator.test_model_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.images import png
 from tests.support.redis_server import running_redis
+
+FULL = "as many {} are under way as this server takes at once; try again shortly"
 
 
 @dataclass
@@ -87,7 +89,8 @@ def test_a_submission_does_not_wait_behind_analyses(tmp_path: Path) -> None:
     with running(tmp_path, REQUEST_THREADS="1", REQUEST_QUEUE="1") as api:
         analyses = [api.callers.submit(api.post, "/densenet_predict") for _ in range(2)]
         api.wait_for_line(1)
-        assert api.post("/v2/densenet_predict").json()["code"] == "busy"
+        refused = api.post("/v2/densenet_predict").json()
+        assert (refused["code"], refused["detail"]) == ("busy", FULL.format("analyses"))
         assert api.post("/async/densenet_predict").status_code == 202
         assert api.post("/async/v2/densenet_predict").status_code == 202
         api.model.released.release(2)
@@ -105,3 +108,18 @@ def test_an_image_in_json_waits_in_line_once(tmp_path: Path) -> None:
         api.model.released.release(3)
         assert [each.result().status_code for each in analyses] == [200, 200, 200]
     assert api.model.seen == [100, 150, 200]
+
+
+def test_looks_too_many_at_a_redis_that_hangs_are_not_told_of_analyses(tmp_path: Path) -> None:
+    with (
+        running_redis(tmp_path / "redis") as redis,
+        running_api(tmp_path / "log", REDIS_URL=redis.url) as api,
+        httpx.Client(base_url=api.base_url, timeout=60, limits=httpx.Limits()) as client,
+        ThreadPoolExecutor(150) as callers,
+    ):
+        with redis.hanging():  # two looks hang, a hundred wait
+            looks = [callers.submit(client.get, "/health/redis") for _ in range(150)]
+            wait(looks, timeout=5, return_when=FIRST_COMPLETED)
+        answers = [look.result().json() for look in looks]
+    refused = {each["detail"] for each in answers if each.get("code") == "busy"}
+    assert refused == {FULL.format("looks at Redis")}

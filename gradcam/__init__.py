@@ -1,1 +1,1 @@
-"""Grad-CAM in NumPy and Pillow: maps, scaling, colouring, drawing."""
+"""Grad-CAM in NumPy and Pillow: scaling of maps, colouring, drawing."""

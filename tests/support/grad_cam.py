@@ -1,4 +1,4 @@
-"""Compute Grad-CAM in NumPy, the reference that the servable's graph is tested against.
+"""Compute Grad-CAM in NumPy, the reference that served maps are compared with.
 
 Selvaraju et al., "Grad-CAM", ICCV 2017, equations 1 and 2, before the ReLU and times the number of
 cells, so that a map is in units of the logit: with global average pooling and a dense head its mean

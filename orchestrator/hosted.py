@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from orchestrator.answers import HostedPicture, HostedReportAnswer
 from orchestrator.storage.base import Store
-from orchestrator.study import Analysis, Overlay
+from orchestrator.study import Analysis
 
 
 def host(
@@ -25,7 +25,10 @@ def host(
 
 def as_json(analysis: Analysis, urls: Sequence[str]) -> HostedReportAnswer:
     """Return the report as plain JSON values, with ``image_urls`` and a description of each image."""
-    images = [_describe(overlay, url) for overlay, url in zip(analysis.overlays, urls, strict=True)]
+    images: list[HostedPicture] = [
+        {**overlay.as_json(), "url": url, "media_type": overlay.media_type}
+        for overlay, url in zip(analysis.overlays, urls, strict=True)
+    ]
     return {**analysis.report.as_json(), "image_urls": list(urls), "images": images}
 
 
@@ -44,16 +47,3 @@ def with_base(result: HostedReportAnswer, base: str) -> HostedReportAnswer:
 
 def _absolute(url: str, base: str) -> str:
     return base.rstrip("/") + url if url.startswith("/") else url
-
-
-def _describe(overlay: Overlay, url: str) -> HostedPicture:
-    x, y, width, height = overlay.radiograph
-    return {
-        "label": overlay.label,
-        "probability": overlay.probability,
-        "url": url,
-        "media_type": overlay.media_type,
-        "width": overlay.size[0],
-        "height": overlay.size[1],
-        "radiograph": {"x": x, "y": y, "width": width, "height": height},
-    }

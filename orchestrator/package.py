@@ -10,7 +10,7 @@ import re
 import zipfile
 from typing import Final
 
-from orchestrator.answers import PackedPicture, PackedReportAnswer
+from orchestrator.answers import PackedReportAnswer
 from orchestrator.study import Analysis, Overlay
 
 REPORT_NAME: Final = "report.json"
@@ -26,7 +26,7 @@ def as_zip(analysis: Analysis) -> bytes:
     ]
     report: PackedReportAnswer = {
         **analysis.report.as_json(),
-        "overlays": [_describe(name, overlay) for name, overlay in named],
+        "overlays": [{"file": name, **overlay.as_json()} for name, overlay in named],
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
@@ -39,15 +39,3 @@ def as_zip(analysis: Analysis) -> bytes:
 def _entry_name(number: int, overlay: Overlay) -> str:
     slug = re.sub(r"[^A-Za-z0-9]+", "_", overlay.label).strip("_") or "label"
     return f"{number:02d}_{slug}{overlay.extension}"
-
-
-def _describe(name: str, overlay: Overlay) -> PackedPicture:
-    x, y, width, height = overlay.radiograph
-    return {
-        "file": name,
-        "label": overlay.label,
-        "probability": overlay.probability,
-        "width": overlay.size[0],
-        "height": overlay.size[1],
-        "radiograph": {"x": x, "y": y, "width": width, "height": height},
-    }

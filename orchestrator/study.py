@@ -8,7 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam.placement import Placement
-from orchestrator.answers import ActivationMapsAnswer, ReportAnswer, ShownRadiographAnswer
+from orchestrator.answers import (
+    ActivationMapsAnswer,
+    Picture,
+    ReportAnswer,
+    ShownRadiographAnswer,
+)
 
 ImageFormat = Literal["jpeg", "png", "webp"]
 
@@ -80,6 +85,17 @@ class Overlay:
     extension: str
     size: tuple[int, int]
     radiograph: tuple[int, int, int, int]
+
+    def as_json(self) -> Picture:
+        """Return what describes the picture, as plain JSON values; its file is kept elsewhere."""
+        x, y, width, height = self.radiograph
+        return {
+            "label": self.label,
+            "probability": self.probability,
+            "width": self.size[0],
+            "height": self.size[1],
+            "radiograph": {"x": x, "y": y, "width": width, "height": height},
+        }
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from orchestrator.errors import BusyError
 from orchestrator.settings import Settings
 
-_RETRY_AFTER: Final = 1
 # Connections beyond the limit on which health is told.
 SPARE: Final = 16
 
@@ -163,18 +162,14 @@ def protocol(settings: Settings, registry: CollectorRegistry) -> Callable[..., a
 
 def _response() -> JSONResponse:
     """Return the answer to a request on a connection too many."""
-    content = {
-        "type": "about:blank",
-        "title": BusyError.title,
-        "status": BusyError.status,
-        "code": BusyError.code,
-        "detail": "as many connections are open as this server takes at once; try again shortly",
-        "request_id": "",
-    }
+    error = BusyError(
+        "as many connections are open as this server takes at once; try again shortly",
+        retry_after=1,
+    )
     return JSONResponse(
-        content,
-        BusyError.status,
-        {"Retry-After": str(_RETRY_AFTER)},
+        error.as_json(request_id=""),
+        error.status,
+        {"Retry-After": str(error.retry_after)},
         media_type="application/problem+json",
     )
 

@@ -56,6 +56,8 @@ may rely on it.
 
 from typing import ClassVar
 
+from orchestrator.answers import ProblemAnswer
+
 
 class ServiceError(Exception):
     """Carry an HTTP status, a stable code and a sentence for the caller."""
@@ -68,6 +70,17 @@ class ServiceError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.retry_after = retry_after
+
+    def as_json(self, request_id: str) -> ProblemAnswer:
+        """Return the problem document of a request, whose identifier is empty where it has none yet."""
+        return {
+            "type": "about:blank",
+            "title": self.title,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "request_id": request_id,
+        }
 
 
 class RequestError(ServiceError):

@@ -10,7 +10,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import ExceptionHandler
 
-from orchestrator.answers import ProblemAnswer
 from orchestrator.errors import (
     MalformedBodyError,
     MethodNotAllowedError,
@@ -33,14 +32,7 @@ def problem(request: Request, error: ServiceError) -> JSONResponse:
     """Write one error as ``application/problem+json``."""
     tell_problem(request.scope, error.code)
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-    content: ProblemAnswer = {
-        "type": "about:blank",
-        "title": error.title,
-        "status": error.status,
-        "code": error.code,
-        "detail": error.detail,
-        "request_id": request_id(request.scope),
-    }
+    content = error.as_json(request_id(request.scope))
     return JSONResponse(content, error.status, headers, media_type="application/problem+json")
 
 

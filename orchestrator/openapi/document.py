@@ -294,14 +294,7 @@ def error_text(error: type[ServiceError]) -> str:
 
 
 def _example(error: type[ServiceError]) -> ProblemAnswer:
-    return {
-        "type": "about:blank",
-        "title": error.title,
-        "status": error.status,
-        "code": error.code,
-        "detail": error_text(error),
-        "request_id": _EXAMPLE_ID,
-    }
+    return error(error_text(error)).as_json(_EXAMPLE_ID)
 
 
 def _references(names: Iterable[str]) -> Schema:

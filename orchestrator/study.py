@@ -19,9 +19,6 @@ ImageFormat = Literal["jpeg", "png", "webp"]
 
 NOTICE: Final = "Not for clinical use. This is not a medical device; its output is no diagnosis."
 
-FONT_SIZES: Final = (8, 200)
-MAX_SIZES: Final = (256, 8192)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Options:

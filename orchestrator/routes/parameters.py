@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final, get_args
 
 from gradcam.encode import FORMATS
+from gradcam.plan import FONT_SIZES, SMALLEST_LIMIT
 from orchestrator.routes.kinds import (
     Choice,
     Flag,
@@ -12,8 +13,9 @@ from orchestrator.routes.kinds import (
     Size,
     WholeNumber,
 )
-from orchestrator.study import FONT_SIZES, MAX_SIZES, ImageFormat, Options
+from orchestrator.study import ImageFormat, Options
 
+_LARGEST_LIMIT: Final = 8192  # pixels
 _FORMATS: Final[tuple[ImageFormat, ...]] = get_args(ImageFormat)
 HEATMAPS: Final = Parameter(
     "heatmaps",
@@ -26,7 +28,7 @@ HEATMAPS: Final = Parameter(
 )
 FONT_SIZE: Final = Parameter(
     "font_size",
-    WholeNumber(*FONT_SIZES),
+    WholeNumber(FONT_SIZES[0], FONT_SIZES[-1]),
     "Height of the annotations in pixels of the picture; smaller where the picture has no room for it.",
     Options.font_size,
 )
@@ -39,7 +41,7 @@ FORMAT: Final = Parameter(
 )
 MAX_SIZE: Final = Parameter(
     "max_size",
-    Size(*MAX_SIZES),
+    Size(SMALLEST_LIMIT, _LARGEST_LIMIT),
     "Longest side of a picture in pixels, caption and legend included, or `original` for all of the radiograph's"
     " pixels.",
     Options.max_size,

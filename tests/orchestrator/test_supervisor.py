@@ -5,16 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 
 from orchestrator.supervisor import Child, stop_all
 from tests.support.processes import lives
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
-STUBBORN = """
+PARENT = """
 import signal, subprocess, sys, time
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.{})
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-print("ready", flush=True)
 time.sleep(600)
 """
 
@@ -63,6 +63,25 @@ def test_a_child_gets_its_environment_on_top_of_ours(tmp_path: Path) -> None:
     child.start()
     wait_for(lambda: child.pid is None)
     assert target.read_text() == "5001" + os.environ["PATH"]
+
+
+@pytest.mark.parametrize(
+    ("on_sigterm", "grace"),
+    [
+        pytest.param("SIG_IGN", 0.2, id="it is killed after the grace"),
+        pytest.param("SIG_DFL", 10, id="it ends as it is asked to"),
+    ],
+)
+def test_nothing_that_a_child_started_is_left_behind(on_sigterm: str, grace: float) -> None:
+    child = Child("parent", [sys.executable, "-c", PARENT.format(on_sigterm)])
+    child.start()
+    family = psutil.Process(child.pid)
+    wait_for(lambda: family.children() != [])
+    (grandchild,) = family.children()
+    child.ask_to_stop()
+    child.stop(time.monotonic() + grace)
+    assert not lives(family)
+    wait_for(lambda: not lives(grandchild))
 
 
 def test_children_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:

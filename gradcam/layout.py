@@ -101,7 +101,7 @@ def arrange(radiograph: Size, across: int, font_size: int, texts: Wording) -> La
         wrap(text, small, evidence_room) for text in (wording.EVIDENCE, wording.PALE_EVIDENCE)
     ]
     notice_y = evidence_y + max(map(len, evidence)) * height(small) + gap
-    notice = wrap(texts.notice, font_size, room)
+    notice = wrap(wording.NOTICE, font_size, room)
     warnings_y = notice_y + len(notice) * height(font_size)
     warnings = [line for text in texts.warnings for line in wrap(text, small, room)]
     bottom = warnings_y + len(warnings) * height(small) + pad
@@ -123,7 +123,7 @@ def arrange(radiograph: Size, across: int, font_size: int, texts: Wording) -> La
         warnings_y=warnings_y,
         warnings=tuple(warnings),
         whole_words=_fits(labels, font_size, label_room)
-        and _fits([texts.notice], font_size, room)
+        and _fits([wording.NOTICE], font_size, room)
         and _fits(texts.warnings, small, room)
         and width(wording.LONGEST_STATUS, small) <= label_room,
     )

@@ -30,8 +30,6 @@ def shared_scale(
     maps: NDArray[np.floating],
     findings: NDArray[np.bool_],
     considered: NDArray[np.bool_] | None = None,
-    *,
-    floor: float = FLOOR,
 ) -> float:
     """Return the evidence, in logits, that is drawn at full colour in every picture of one image.
 
@@ -39,7 +37,6 @@ def shared_scale(
         maps: Activation maps of all labels, ``[L, h, w]``, in logits.
         findings: Whether each label reached its threshold, ``[L]``.
         considered: Labels that may set the scale, ``[L]``; false for "No Finding". All if left out.
-        floor: The least the scale can be, in logits.
     """
     if maps.ndim != 3 or findings.shape != maps.shape[:1]:
         raise ValueError(
@@ -52,8 +49,8 @@ def shared_scale(
     peaks = maps.max(axis=(1, 2))
     strong = peaks[findings & considered]
     if strong.size:
-        return float(max(floor, strong.max()))
-    return float(max(floor, peaks[considered].max(initial=0.0) / WEAK))
+        return float(max(FLOOR, strong.max()))
+    return float(max(FLOOR, peaks[considered].max(initial=0.0) / WEAK))
 
 
 def ceiling(finding: bool) -> float:

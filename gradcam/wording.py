@@ -20,12 +20,10 @@ class Wording:
 
     Attributes:
         labels: Every label that may be drawn, so that one layout suits them all.
-        notice: What stands under every picture.
         warnings: The model's own warnings, one sentence each.
     """
 
     labels: tuple[str, ...]
-    notice: str = NOTICE
     warnings: tuple[str, ...] = ()
 
 

@@ -1,10 +1,7 @@
 """Choose which version directories to serve."""
 
-import logging
 from pathlib import Path
 from typing import Any
-
-_log = logging.getLogger(__name__)
 
 
 def aspired_versions(base_path: Path, policy: Any) -> dict[int, Path]:

@@ -20,7 +20,6 @@ WARNINGS = (
 PLAIN = Wording(FINDINGS)
 WORDY = Wording(
     (*FINDINGS, "Pneumonoultramicroscopicsilicovolcanoconiosis_of_the_left_lower_lobe_" * 3),
-    "Not for clinical use: research and demonstration only",
     WARNINGS,
 )
 SIZES = [

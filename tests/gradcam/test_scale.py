@@ -36,7 +36,6 @@ def test_without_a_finding_the_highest_cell_lies_at_the_weak_end() -> None:
 def test_weak_maps_stay_weak() -> None:
     assert shared_scale(peaks(0.25, 0.1), flags(True, False)) == FLOOR
     assert shared_scale(peaks(0.25, 0.1), flags(False, False)) == FLOOR
-    assert shared_scale(peaks(0.25), flags(True), floor=0.1) == 0.25
 
 
 def test_labels_that_are_not_considered_have_no_say() -> None:

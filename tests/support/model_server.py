@@ -80,17 +80,16 @@ class RunningServer:
         )
         return call(request, timeout=120)
 
-    def status(self, model: str = MODEL_NAME, version: int | None = None) -> dict[int, str]:
+    def status(self, model: str = MODEL_NAME) -> dict[int, str]:
         """Call ModelService/GetModelStatus; return a state per version."""
-        spec = wire.ModelSpec(name=model)
-        if version is not None:
-            spec.version.value = version
         call = self.channel.unary_unary(
             "/tensorflow.serving.ModelService/GetModelStatus",
             request_serializer=wire.GetModelStatusRequest.SerializeToString,
             response_deserializer=wire.GetModelStatusResponse.FromString,
         )
-        response = call(wire.GetModelStatusRequest(model_spec=spec), timeout=120)
+        response = call(
+            wire.GetModelStatusRequest(model_spec=wire.ModelSpec(name=model)), timeout=120
+        )
         name = wire.ModelVersionStatus.State.Name
         return {entry.version: name(entry.state) for entry in response.model_version_status}
 
@@ -159,10 +158,10 @@ def model_server(kind: Kind, log: Path, *flags: str) -> Iterator[RunningServer]:
         process.wait()
 
 
-def model_flags(base_path: Path, name: str = MODEL_NAME) -> tuple[str, ...]:
+def model_flags(base_path: Path) -> tuple[str, ...]:
     """Return the flags that serve the versions under a path, and give up soon on a bad one."""
     return (
-        f"--model_name={name}",
+        f"--model_name={MODEL_NAME}",
         f"--model_base_path={base_path}",
         "--file_system_poll_wait_seconds=1",
         "--max_num_load_retries=0",

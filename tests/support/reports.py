@@ -12,22 +12,15 @@ def record(statistics: Statistics, found: Report) -> None:
     assert statistics.count(str(uuid.uuid4()), 1, statistics.today, of_report(found))
 
 
-def report(
-    probabilities: dict[str, float],
-    *,
-    analysis_id: str = "",
-    model: str = "densenet",
-    version: int = 1,
-    threshold: float = 0.5,
-) -> Report:
-    """Return a report of an analysis of its own; a label is positive from the threshold on."""
+def report(probabilities: dict[str, float], version: int = 1) -> Report:
+    """Return a report of an analysis of its own; a label is positive from 0.5 on."""
     predictions = tuple(
-        Prediction(label, probability, threshold, probability >= threshold)
+        Prediction(label, probability, 0.5, probability >= 0.5)
         for label, probability in probabilities.items()
     )
     return Report(
-        analysis_id=analysis_id or str(uuid.uuid4()),
-        model_name=model,
+        analysis_id=str(uuid.uuid4()),
+        model_name="densenet",
         model_version=version,
         card_digest="0" * 64,
         predictions=predictions,

@@ -11,12 +11,12 @@ PLANTED_BIAS = -1.0
 PLANTED_WEIGHT = 40.0
 
 
-def planted_model(height: int = 96, width: int = 128) -> keras.Model:
+def planted_model() -> keras.Model:
     """Build a network that sees bright and dark blobs, and where they are.
 
-    Export it with ``preprocess="rescale"`` and ``labels=PLANTED_LABELS``. Input ``[N, height, width, 1]``, pixels x in
-    [0, 1]; both sides must be multiples of 16. The feature tensor is layer ``features``,
-    ``[N, height/16, width/16, 2]`` (6 by 8 cells by default): each cell is the mean, over its own 16x16 pixels, of
+    Export it with ``preprocess="rescale"`` and ``labels=PLANTED_LABELS``. Input ``[N, 96, 128, 1]``, pixels x in
+    [0, 1]. The feature tensor is layer ``features``, ``[N, 6, 8, 2]``: each cell is the mean, over its own 16x16
+    pixels, of
 
     * channel 0: ``relu(x - 0.75)``: bright pixels; 0.25 where the cell is white,
     * channel 1: ``relu(0.25 - x)``: dark pixels; 0.25 where the cell is black.
@@ -31,7 +31,7 @@ def planted_model(height: int = 96, width: int = 128) -> keras.Model:
     One white cell among 6x8 on gray gives Bright a logit of 10/48 - 1 = -0.79 (probability 0.31); half the image white
     gives 4 (0.98).
     """
-    image = keras.Input((height, width, 1), name="image")
+    image = keras.Input((96, 128, 1), name="image")
     evidence = keras.layers.Conv2D(2, 1, activation="relu", name="evidence")(image)
     features = keras.layers.AveragePooling2D(PLANTED_CELL, name="features")(evidence)
     pooled = keras.layers.GlobalAveragePooling2D(name="pooling")(features)
@@ -50,15 +50,13 @@ def planted_model(height: int = 96, width: int = 128) -> keras.Model:
     return model
 
 
-def small_model(
-    height: int = 32, width: int = 32, channels: int = 3, outputs: int = 15, seed: int = 0
-) -> keras.Model:
+def small_model(channels: int = 3, outputs: int = 15, seed: int = 0) -> keras.Model:
     """Build an untrained convolutional network of a few thousand weights: conv, batch norm, ReLU, pooling, dense.
 
-    The feature tensor is layer ``relu``, ``[N, height/4, width/4, 16]``; outputs are sigmoid.
+    The feature tensor is layer ``relu``, ``[N, 8, 8, 16]``; outputs are sigmoid.
     """
     keras.utils.set_random_seed(seed)
-    image = keras.Input((height, width, channels), name="image")
+    image = keras.Input((32, 32, channels), name="image")
     values = keras.layers.Conv2D(8, 3, strides=2, padding="same", name="conv1")(image)
     values = keras.layers.BatchNormalization(name="bn1")(values)
     values = keras.layers.ReLU(name="relu1")(values)

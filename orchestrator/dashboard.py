@@ -13,8 +13,8 @@ from orchestrator import logs
 from orchestrator.access.browsers import host_name
 from orchestrator.access.mode import is_loopback
 from orchestrator.response_headers import DEFAULTS
-from orchestrator.serve import read_settings
 from orchestrator.settings import Settings, SettingsError
+from orchestrator.startup import read_settings, settings_explained
 
 _EXTRA: Final = "install this project with its extra 'dashboard'"
 _REALM: Final = {"WWW-Authenticate": 'Basic realm="Dashboard"'}
@@ -31,10 +31,9 @@ def dashboard() -> None:
     settings = read_settings()
     logs.configure(settings.log_level)
     try:
-        app = create_dashboard(settings)
+        with settings_explained():
+            app = create_dashboard(settings)
         from werkzeug.serving import make_server  # noqa: PLC0415 - an optional package
-    except SettingsError as err:
-        raise click.ClickException(str(err)) from err
     except ModuleNotFoundError as err:
         raise click.ClickException(f"the dashboard is not installed; {_EXTRA}") from err
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

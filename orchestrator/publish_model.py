@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from orchestrator import model_source
-from orchestrator.serve import read_settings
+from orchestrator.startup import read_settings
 
 # TensorFlow Serving ignores what is no integer in a model's folder.
 _SOURCE: Final = ".source"

@@ -10,42 +10,15 @@ import uvicorn
 from orchestrator import logs
 from orchestrator.app import create_app
 from orchestrator.connections import protocol
-from orchestrator.jobs.callbacks import trusted_certificates
 from orchestrator.memory import keep_freed_memory
-from orchestrator.settings import Settings, SettingsError
-from orchestrator.storage.create import check_data_dir, keeps_on_disk
+from orchestrator.startup import read_settings, require_data_dir, settings_explained
+from orchestrator.storage.create import keeps_on_disk
 from orchestrator.telemetry.port import open_port
-from orchestrator.telemetry.tracing import check_tracing
-from orchestrator.thresholds import ThresholdsError, read_thresholds
 from serving.scheduling import work_in_batches
 
 # What is under way when it is told to stop may take so long; with Kubernetes' preStop, less than its pods' grace.
 GRACE_SECONDS: Final = 45
 _STARTUP_FAILURE: Final = 3
-
-
-def read_settings() -> Settings:
-    """Read the settings from the environment, or stop the command with the sentence that says what is wrong."""
-    try:
-        settings = Settings.from_environment()
-        check_tracing(settings)
-        if settings.callback_hosts and settings.callback_secret:
-            trusted_certificates()
-        if settings.thresholds is not None:
-            read_thresholds(settings.thresholds)
-    except SettingsError as err:
-        raise click.ClickException(str(err)) from err
-    except ThresholdsError as err:
-        raise click.ClickException(f"THRESHOLDS: {err}") from err
-    return settings
-
-
-def require_data_dir(settings: Settings) -> None:
-    """Stop the command with a sentence where the data folder can't be written to."""
-    try:
-        check_data_dir(settings)
-    except SettingsError as err:
-        raise click.ClickException(str(err)) from err
 
 
 @click.command()
@@ -57,11 +30,9 @@ def serve() -> None:
     logs.configure(settings.log_level)
     keep_freed_memory()
     work_in_batches()
-    try:
+    with settings_explained():
         app = create_app(settings)
         open_port(settings, app.state.registry)
-    except SettingsError as err:
-        raise click.ClickException(str(err)) from err
     server = uvicorn.Server(
         uvicorn.Config(
             app,

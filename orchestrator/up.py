@@ -17,8 +17,8 @@ import serving
 from orchestrator import dashboard, embedded_redis, logs, model_source
 from orchestrator.access.mode import choose_access
 from orchestrator.publish_model import explained
-from orchestrator.serve import read_settings, require_data_dir
 from orchestrator.settings import Settings, SettingsError, names_redis
+from orchestrator.startup import read_settings, require_data_dir, settings_explained
 from orchestrator.supervisor import Child, stop_all
 
 _POLL: Final = 0.2
@@ -33,11 +33,9 @@ def up() -> None:
     settings = read_settings()
     logs.configure(settings.log_level)
     require_data_dir(settings)
-    try:
+    with settings_explained():
         choose_access(settings)
         _check_metrics_ports(settings)
-    except SettingsError as err:
-        raise click.ClickException(str(err)) from err
     with _only_one(settings.data_dir):
         port = _free_port(settings.host, settings.port)
         folder = _servable(settings)
@@ -138,10 +136,8 @@ def _dashboard(
     """Return the dashboard, or nothing where its port is taken: another checkout may be running."""
     if not dashboard.is_installed():
         return []
-    try:
+    with settings_explained():
         dashboard.check_access(settings)
-    except SettingsError as err:
-        raise click.ClickException(str(err)) from err
     try:
         port = _free_port(settings.dashboard_host, settings.dashboard_port)
     except click.ClickException:

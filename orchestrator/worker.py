@@ -14,8 +14,8 @@ from orchestrator.jobs.rq_job import open_queue
 from orchestrator.jobs.run import furnish
 from orchestrator.jobs.wiring import create_caretakers, create_ledger, create_workshop
 from orchestrator.redis_client import connect
-from orchestrator.serve import read_settings, require_data_dir
-from orchestrator.settings import Settings, SettingsError
+from orchestrator.settings import Settings
+from orchestrator.startup import read_settings, require_data_dir, settings_explained
 from orchestrator.storage.create import create_store, keeps_on_disk
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.telemetry.port import open_port
@@ -44,10 +44,8 @@ def worker() -> None:
     registry = CollectorRegistry()
     relay = Relay(Metrics(registry))
     relay.start()
-    try:
+    with settings_explained():
         open_port(settings, registry)
-    except SettingsError as err:
-        raise click.ClickException(str(err)) from err
     caretakers = create_caretakers(settings, create_store(settings))
     for caretaker in caretakers:
         caretaker.start()

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from orchestrator.serve import GRACE_SECONDS, read_settings
+from orchestrator.serve import GRACE_SECONDS
 from orchestrator.settings import Settings
+from orchestrator.startup import read_settings
 from serving.contract import MODEL_NAME
 from tests.containers.env_example import COMPOSE, FILE, ROOT, STACK, env_example
 from tests.support.reckoning import api_memory, memory_limit, worker_memory

@@ -13,8 +13,8 @@ import pytest
 from orchestrator import wire_pb2 as wire
 from orchestrator.errors import NotAnImageError, StoreUnavailableError
 from orchestrator.model_channel import ModelChannel
-from orchestrator.serve import read_settings
 from orchestrator.settings import Settings
+from orchestrator.startup import read_settings
 from orchestrator.telemetry import trace
 from orchestrator.telemetry.tracing import open_tracer
 from tests.support.otlp_collector import running_collector

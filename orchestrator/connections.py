@@ -27,7 +27,7 @@ from orchestrator.settings import Settings
 SPARE: Final = 16
 
 
-class PatientProtocol(H11Protocol):
+class TimedProtocol(H11Protocol):
     """Speak HTTP/1.1 to one client, as uvicorn does, within time limits.
 
     Args:
@@ -152,7 +152,7 @@ def protocol(settings: Settings, registry: CollectorRegistry) -> Callable[..., a
         registry=registry,
     )
     return partial(
-        PatientProtocol,
+        TimedProtocol,
         settings.head_timeout,
         settings.send_timeout,
         settings.connections,

@@ -10,7 +10,7 @@ from typing import Final, Literal
 _QUICK: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _REQUEST: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 # From a moment to an hour, with the bound of the alert on an old queue (300 s) among them.
-_PATIENT: Final = (
+_LONG: Final = (
     *(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0),
     *(60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0),
 )
@@ -84,13 +84,13 @@ TASK_WAIT: Final = Definition(
     "cxr_task_wait_seconds",
     "histogram",
     "Time from a task's acceptance to its first begin.",
-    buckets=_PATIENT,
+    buckets=_LONG,
 )
 TASK_DURATION: Final = Definition(
     "cxr_task_duration_seconds",
     "histogram",
     "Time from a task's acceptance to its success.",
-    buckets=_PATIENT,
+    buckets=_LONG,
 )
 MODEL_CALL_DURATION: Final = Definition(
     "cxr_model_call_duration_seconds",

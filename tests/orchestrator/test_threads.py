@@ -4,17 +4,21 @@ import base64
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import anyio
 import grpc
 import httpx
 import numpy as np
+import pytest
 
 from orchestrator import tensors
 from orchestrator import wire_pb2 as wire
+from orchestrator.errors import BusyError
+from orchestrator.threads import BoundedThreads
 from tests.orchestrator.test_model_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.images import png
@@ -110,16 +114,20 @@ def test_an_image_in_json_waits_in_line_once(tmp_path: Path) -> None:
     assert api.model.seen == [100, 150, 200]
 
 
-def test_looks_too_many_at_a_redis_that_hangs_are_not_told_of_analyses(tmp_path: Path) -> None:
-    with (
-        running_redis(tmp_path / "redis") as redis,
-        running_api(tmp_path / "log", REDIS_URL=redis.url) as api,
-        httpx.Client(base_url=api.base_url, timeout=60, limits=httpx.Limits()) as client,
-        ThreadPoolExecutor(150) as callers,
-    ):
-        with redis.hanging():  # two looks hang, a hundred wait
-            looks = [callers.submit(client.get, "/health/redis") for _ in range(150)]
-            wait(looks, timeout=5, return_when=FIRST_COMPLETED)
-        answers = [look.result().json() for look in looks]
-    refused = {each["detail"] for each in answers if each.get("code") == "busy"}
-    assert refused == {FULL.format("looks at Redis")}
+def test_whoever_finds_the_line_full_is_told_of_what_there_is_too_much() -> None:
+    pool = BoundedThreads(1, 1, "looks at Redis")
+    over = threading.Event()
+
+    async def three() -> str:
+        async with anyio.create_task_group() as first_two:
+            for _ in range(2):
+                first_two.start_soon(pool.run, over.wait)
+            await anyio.wait_all_tasks_blocked()
+            assert (pool.busy, pool.waiting) == (1, 1)
+            with pytest.raises(BusyError) as refused:
+                await pool.run(over.wait)
+            over.set()
+        return refused.value.detail
+
+    assert anyio.run(three) == FULL.format("looks at Redis")
+    assert (pool.busy, pool.waiting) == (0, 0)

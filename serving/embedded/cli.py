@@ -44,6 +44,11 @@ def _flag(name: str, default: bool, text: str) -> Callable[[_F], _F]:
     default=1,
     help="Seconds between looks for new versions; 0 looks once.",
 )
+@click.option(
+    "--num_load_threads",
+    default=1,
+    help="Taken, and without effect: a version that fails to load keeps no other waiting.",
+)
 @click.option("--max_num_load_retries", default=5, help="How often a failed load is tried again.")
 @click.option("--load_retry_interval_micros", default=60_000_000, help="Pause before it is.")
 @_flag("enable_model_warmup", True, "Run the warm-up requests of the SavedModel.")

@@ -9,6 +9,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from export.cli import export
 from serving.contract import MODEL_NAME
 from serving.embedded import config
+from serving.embedded.cli import model_server
 
 SERVING = Path(__file__).parents[2] / "serving"
 KNOWN_FLAGS = {
@@ -54,6 +55,10 @@ def test_the_dockerfile_has_no_flag_that_would_be_ignored() -> None:
     flags = dockerfile_flags()
     assert flags
     assert set(flags) <= KNOWN_FLAGS
+
+
+def test_the_stand_in_takes_the_flags_of_the_dockerfile() -> None:
+    assert set(dockerfile_flags()) <= {parameter.name for parameter in model_server.params}
 
 
 def test_labels_may_be_read_before_their_versions_are_loaded() -> None:

@@ -73,7 +73,10 @@ _STREAMS: Final = 200
 # for each band of pixels, and the model server runs on the same machine. With fifteen overlays for each of
 # eight clients this gives 1.2 times the images per second (``make bench``, load).
 _DRAWERS: Final = max(1, (os.cpu_count() or 1) // 2)
-_MODEL_UP: Final = ("cxr_model_up", "Whether the model server has a version available.")
+_MODEL_UP: Final = (
+    "cxr_model_up",
+    "Whether the model server has a version available that the API can use.",
+)
 
 
 class State(TypedDict):

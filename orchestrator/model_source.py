@@ -32,9 +32,9 @@ def digest(settings: Settings) -> str:
     return found.hexdigest()
 
 
-def is_exported(folder: Path) -> bool:
-    """Tell whether a folder holds a version directory."""
-    return any(child.name.isdigit() for child in folder.glob("*"))
+def versions(folder: Path) -> list[int]:
+    """Return the versions that a folder holds."""
+    return [int(child.name) for child in folder.glob("*") if child.name.isdigit()]
 
 
 def export(settings: Settings, folder: Path) -> None:

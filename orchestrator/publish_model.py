@@ -26,11 +26,19 @@ def publish_model(folder: Path) -> None:
     with explained():
         digest = model_source.digest(settings)
         source = folder / _SOURCE
-        if source.is_file() and source.read_text() == digest and model_source.is_exported(folder):
+        if _is_there(folder, digest, source.read_text() if source.is_file() else ""):
             click.echo("The model was exported before; nothing to do.")
             return
         model_source.export(settings, folder)
-        source.write_text(digest)
+        source.write_text(f"{digest} {max(model_source.versions(folder))}")
+
+
+def _is_there(folder: Path, digest: str, source: str) -> bool:
+    """Tell whether this model was exported last, and is still there: a broken version may have been taken away."""
+    last, _, version = source.partition(" ")
+    there = model_source.versions(folder)
+    # Earlier releases wrote no version
+    return last == digest and (int(version) in there if version else bool(there))
 
 
 @contextmanager

@@ -332,7 +332,9 @@ class Settings:
         "Bytes of bodies that an API process takes in at once before it answers 503.",
     )
     callback_hosts: str | None = _setting(
-        None, str, "Hosts that `callback_url` may name, comma-separated; none if this or CALLBACK_SECRET is unset."
+        None,
+        str,
+        "Hosts that `callback_url` may name, comma-separated; none if this or CALLBACK_SECRET is unset.",
     )
     callback_secret: str | None = _setting(
         None,

@@ -59,7 +59,7 @@ def _servable(settings: Settings) -> Path:
     """Return the folder of the model to serve, exporting it first where that was not done yet."""
     with explained():
         folder = model_source.servable_folder(settings)
-        if not model_source.is_exported(folder):
+        if not model_source.versions(folder):
             click.echo("Exporting the model; this is done once.")
             model_source.export(settings, folder)
     return folder

@@ -1,6 +1,7 @@
 """The command that gives TensorFlow Serving its model, run as a container runs it: at every start."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def test_a_model_is_published_once_and_a_changed_one_as_the_next_version(tmp_pat
     labels.write_text("Nodule\nNo Finding\n")
     changed = publish(folder, **settings)
     assert (changed.returncode, versions(folder)) == (0, ["1", "2"]), changed.stderr
+    shutil.rmtree(folder / "2")
+    missing = publish(folder, **settings)
+    assert (missing.returncode, versions(folder)) == (0, ["1", "2"]), missing.stderr
+    digest, version = (folder / ".source").read_text().split()
+    assert version == "2"
+    (folder / ".source").write_text(digest)
+    assert "nothing to do" in publish(folder, **settings).stdout
 
 
 def test_a_missing_model_is_refused_with_a_sentence(tmp_path: Path) -> None:

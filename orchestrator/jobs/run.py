@@ -44,7 +44,8 @@ _DEFECT: Final = ServiceError(
     "the service failed at this image because of a defect; the operator finds it in the log"
 )
 _FULL: Final = QueueFullError(
-    "results that nobody has fetched take all the room there is; fetch and delete finished tasks"
+    "the result is larger than the image and finds no room beside the images and results that are kept; fetch and"
+    " delete finished tasks"
 )
 _GONE: Final = UploadExpiredError(
     "the image of this task is no longer kept; send it again as a new task"
@@ -118,7 +119,6 @@ def _work(workshop: Workshop, task: Task) -> tuple[int, Report]:
     """Analyse, keep the result, and return its size and the report."""
     with _watched(workshop, task) as stages:
         announce = partial(_announce, workshop, task, stages)
-        _need_room(workshop)
         upload = workshop.blobs.get(upload_name(task.task_id))
         if upload is None:
             raise _GONE
@@ -132,7 +132,7 @@ def _work(workshop: Workshop, task: Task) -> tuple[int, Report]:
             progress=announce,
         )
         announce("storing")
-        return _keep(workshop, task, analysis), analysis.report
+        return _keep(workshop, task, analysis, len(upload)), analysis.report
 
 
 @contextmanager
@@ -159,7 +159,8 @@ def _announce(workshop: Workshop, task: Task, stages: Stages, stage: str) -> Non
         workshop.announcer.begin(task.task_id, stage)
 
 
-def _keep(workshop: Workshop, task: Task, analysis: Analysis) -> int:
+def _keep(workshop: Workshop, task: Task, analysis: Analysis, freed: int) -> int:
+    """Keep the result in place of the upload, which frees so many bytes, and return its size."""
     if task.kind == "hosted":
         # before they are put there: the store's secret may be another by the time they are to be deleted
         name = workshop.ledger.keep_name(task.task_id, pictures(task, workshop.store))
@@ -167,18 +168,20 @@ def _keep(workshop: Workshop, task: Task, analysis: Analysis) -> int:
     result = workshop.results.pack(
         task, analysis, workshop.store, partial(_is_ours, workshop, task)
     )
-    _need_room(workshop, len(result))
+    _need_room(workshop, len(result) - freed)
     workshop.results.put(task, result)
     return len(result)
 
 
-def _need_room(workshop: Workshop, size: int = 0) -> None:
-    """Put the task off while results that nobody has fetched take the room of what follows.
+def _need_room(workshop: Workshop, added: int) -> None:
+    """Put the task off if it adds to what is held, and there is no room for that.
+
+    One that adds nothing is done however much is held: otherwise, where most is what waits, nothing would ever be done.
 
     Raises:
         QueueFullError: So many bytes more than are held may not be.
     """
-    if workshop.ledger.held_bytes() + size > workshop.most_held:
+    if added > 0 and workshop.ledger.held_bytes() + added > workshop.most_held:
         raise _FULL
 
 

@@ -542,6 +542,19 @@ def test_a_result_that_finds_no_room_is_tried_again(
     assert find(settings, client, task_id).status == "SUCCESS"
 
 
+def test_what_was_accepted_is_done_after_less_may_be_held(
+    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+) -> None:
+    """Uploads alone are more than results may make of it; each result is less than the upload it replaces."""
+    task_ids = [submit(settings, client, IMAGE + bytes(50_000)) for _ in range(3)]
+    work(QUEUE_BYTES="1000")
+    tasks = [find(settings, client, task_id) for task_id in task_ids]
+    assert [(task.status, task.attempts) for task in tasks] == [("SUCCESS", 1)] * 3
+    results = [client.strlen(f"cxr:blob:result-{task_id}") for task_id in task_ids]
+    assert min(results) > 500  # the three are more than 1.5 times QUEUE_BYTES
+    assert int(client.hget(keys.SIZES, "total") or 0) == sum(results)
+
+
 @pytest.mark.parametrize(
     ("blobs", "model", "timeout", "status", "code"),
     [

@@ -310,6 +310,17 @@ local function give_up(id, reason)
   if ended then redis.call('HSET', job, 'meta', cjson.encode({reason = cjson.decode(reason).detail})) end
   redis.call('EXPIRE', job, result_ttl)
 end
+-- Keeps what a task that waits is made of, and what it is found by, as long as it may wait by now.
+local function keep_waiting(id)
+  local key = 'cxr:task:' .. id
+  local found = redis.call('HMGET', key, 'put_back', 'created', 'once', 'batch')
+  local since = found[1] or found[2]
+  local left = since and math.floor(tonumber(since) + ttl - now) -- as its TTL, unless QUEUE_TTL was less
+  if not left or redis.call('TTL', key) >= left then return end
+  keep(id, left)
+  if found[3] then longer(found[3], left + memory) end
+  if found[4] then longer('cxr:batch:' .. found[4], left + memory) end
+end
 -- Tells whether a task has waited too long. One that has failed was put back: it waits while its upload is kept.
 local function is_late(id)
   local found = redis.call('HMGET', 'cxr:task:' .. id, 'status', 'result_until', 'put_back', 'created')
@@ -366,6 +377,7 @@ for _, id in ipairs(due) do
     redis.call('ZREM', OPEN, id)
   elseif waiting[id] then
     redis.call('HDEL', key, 'noticed')
+    keep_waiting(id)
     open_until(id, pause)
   elseif redis.call('HSETNX', key, 'noticed', now) == 1 then
     open_until(id, grace)

@@ -129,8 +129,9 @@ class Submitter:
             )
         if not idempotency:  # a repeated key is answered, however full the queue is
             self._refuse_early(submission)
-        tasks = [self._task(submission) for _ in submission.uploads]
-        identifier = str(uuid.uuid4()) if submission.is_batch else tasks[0].task_id
+        batch = str(uuid.uuid4()) if submission.is_batch else ""
+        tasks = [self._task(submission, batch) for _ in submission.uploads]
+        identifier = batch or tasks[0].task_id
         # In Redis the script claims the uploads; files have no such moment and are kept from the start.
         ttl = _UNCLAIMED_SECONDS if self._in_redis else self._lifetimes.waiting
         try:
@@ -162,7 +163,7 @@ class Submitter:
         if int(held or 0) + submission.size > self._limits.bytes:
             raise _refusal(["bytes", held], submission, self._limits)
 
-    def _task(self, submission: Submission) -> Task:
+    def _task(self, submission: Submission, batch: str) -> Task:
         return Task(
             task_id=str(uuid.uuid4()),
             analysis_id=str(uuid.uuid4()),
@@ -172,6 +173,7 @@ class Submitter:
             callback=submission.callback,
             traceparent=traceparent(),
             caller=submission.caller,
+            batch=batch,
             audit=self._limits.audit,
         )
 

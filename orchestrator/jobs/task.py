@@ -63,6 +63,7 @@ class Task:
         result_until: Moment at which the result is forgotten, or None.
         traceparent: The span of the request that brought it, or empty.
         caller: Name of the key that it was sent with, or empty; callers are not told.
+        batch: Identifier of its batch, or empty.
         audit: Seconds that the audit trail keeps its end, or 0 to leave it out.
         pictures: Name of its pictures in the store, or empty as long as none were put there.
     """
@@ -82,6 +83,7 @@ class Task:
     result_until: float | None = None
     traceparent: str = ""
     caller: str = ""
+    batch: str = ""
     audit: int = 0
     pictures: str = ""
 
@@ -111,6 +113,7 @@ class Task:
             result_until=_moment(record, "result_until"),
             traceparent=record.get("traceparent", ""),
             caller=record.get("caller", ""),
+            batch=record.get("batch", ""),
             audit=int(record.get("audit", 0)),
             pictures=record.get("pictures", ""),
         )
@@ -128,6 +131,7 @@ class Task:
             "callback": self.callback,
             "traceparent": self.traceparent,
             "caller": self.caller,
+            "batch": self.batch,
             "audit": str(self.audit or ""),
         }
         return record | {name: value for name, value in asked.items() if value}

@@ -339,6 +339,47 @@ def test_what_a_task_is_made_of_lasts_as_long_as_it_is_worked_on(
         assert (client.zscore(keys.HELD, f"upload-{task_id}") or 0) > time.time() + 60
 
 
+def test_what_a_waiting_task_is_made_of_and_found_by_lasts_as_long_as_it_may_wait_by_now(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    """The setting is raised while it waits; lowered, it takes nothing of its time."""
+    before, after = (
+        replace(settings, queue_ttl=ttl, result_ttl=10, result_memory=100) for ttl in (50, 1000)
+    )
+    batch = Submission([b"image", b"another"], Options(), is_batch=True)
+    accepted = create_submitter(before, client).submit(batch, "key")
+    parts: list[bytes | str] = [
+        *client.scan_iter("cxr:idempotency:*"),
+        keys.batch_key(accepted.identifier),
+    ]
+    task_ids = [task.task_id for task in accepted.tasks]
+    for task_id in task_ids:
+        parts += [keys.task_key(task_id), keys.job_key(task_id), f"cxr:blob:upload-{task_id}"]
+    assert len(parts) == 8
+    for each, least in ((after, 1009), (before, 1000)):
+        for task_id in task_ids:
+            overdue(client, task_id)
+        create_ledger(each, client).care()
+        ends = [client.ttl(part) for part in parts]
+        assert min(ends[:2]) >= least + 100
+        assert min(ends) >= least
+        for task_id in task_ids:
+            assert (client.zscore(keys.HELD, f"upload-{task_id}") or 0) > time.time() + least - 1
+
+
+def test_what_a_waiting_task_is_made_of_is_left_alone_while_the_settings_are(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    """Every renewal is a write to Redis' file."""
+    task_id = create_submitter(settings, client).submit(ONE).identifier
+    client.expire(f"cxr:blob:upload-{task_id}", 10)
+    for _ in range(3):
+        overdue(client, task_id)
+        create_ledger(settings, client).care()
+        time.sleep(0.4)
+    assert client.ttl(f"cxr:blob:upload-{task_id}") <= 10
+
+
 def test_a_task_is_remembered_as_long_as_its_callback_is_tried(
     client: "redis.Redis", settings: Settings
 ) -> None:

@@ -318,9 +318,15 @@ class Settings:
         _integer(0, 31_536_000),
         "Seconds that a result is remembered after it was deleted, to answer 410 and not 404.",
     )
-    job_timeout: int = _setting(120, _integer(1, 86_400), "Seconds that a task may be worked on.")
+    job_timeout: int = _setting(
+        120,
+        _integer(1, 86_400),
+        "Seconds that a task may be worked on at a time; one that takes longer five times fails.",
+    )
     job_retries: int = _setting(
-        40, _integer(1, 100), "Times that a task is tried again while something it needs is away."
+        40,
+        _integer(1, 100),
+        "Times that a task is tried again while something it needs is away; four at most where it took too long.",
     )
     batch_files: int = _setting(1000, _integer(1, 5000), "Most files of a batch.")
     batch_bytes: int = _setting(

@@ -8,7 +8,7 @@ from typing import Any, Final
 import redis
 
 from orchestrator.answers import Status
-from orchestrator.errors import JobCrashedError, JobExpiredError, ServiceError
+from orchestrator.errors import JobCrashedError, JobExpiredError, JobTimeoutError, ServiceError
 from orchestrator.jobs import keys, scripts
 from orchestrator.jobs.task import Reason, Task
 from orchestrator.redis_client import Script, text, texts, translated
@@ -20,11 +20,12 @@ LEASE_SECONDS: Final = 12
 _GRACE_SECONDS: Final = 4
 # Longer than any pause between two tries, and than a worker may be out of touch.
 _LEAST_SECONDS: Final = 120
-# A task whose worker dies this often is taken for the cause.
+# A task at which workers die, or that takes too long, so often in all is taken for the cause.
 MOST_CRASHES: Final = 5
 
 _CRASHED: Final = JobCrashedError(
-    f"the worker ended {MOST_CRASHES} times while it was at this image; it will not be tried again"
+    f"the worker ended while it was at this image, the last of {MOST_CRASHES} tries that ended so or took too long; it"
+    " will not be tried again"
 )
 _LOST: Final = JobCrashedError("the worker that had this task is gone; another one takes it")
 _EXPIRED: Final = JobExpiredError(
@@ -152,12 +153,13 @@ class Ledger:
         return self._end(task_id, "FAILURE", Reason.of(error).dumps(), 0)
 
     def retry(self, task_id: str, error: ServiceError) -> bool:
-        """Mark a task as to be tried again; False if it has ended."""
-        return self._try_again(task_id, error, crash=False)
+        """Mark a task as to be tried again; False if it has ended, as one does that took too long too often."""
+        last = error if isinstance(error, JobTimeoutError) else None
+        return self._try_again(task_id, error, last)
 
     def crash(self, task_id: str) -> bool:
         """Count the death of a worker at this task; False if it was the last that it may cost."""
-        return self._try_again(task_id, _LOST, crash=True)
+        return self._try_again(task_id, _LOST, _CRASHED)
 
     def forget(self, task_id: str) -> str:
         """Remove every trace of a task unless it is running; return the status it had, or nothing."""
@@ -192,10 +194,12 @@ class Ledger:
         lifetimes = [self._lifetimes.result, self._lifetimes.memory]
         return bool(self._finish(keys.RQ, [task_id, status, reason, size, *lifetimes, *count]))
 
-    def _try_again(self, task_id: str, error: ServiceError, *, crash: bool) -> bool:
-        arguments: list[Any] = [task_id, Reason.of(error).dumps(), int(crash), MOST_CRASHES]
-        arguments += [self._lifetimes.result, self._lifetimes.memory, Reason.of(_CRASHED).dumps()]
-        return bool(self._retry(keys.RQ, [*arguments, self._lifetimes.working]))
+    def _try_again(self, task_id: str, error: ServiceError, last: ServiceError | None) -> bool:
+        """Mark a task as to be tried again; one that may be the cause is ended by the last error if it was so often."""
+        arguments: list[Any] = [task_id, Reason.of(error).dumps(), int(last is not None)]
+        arguments += [MOST_CRASHES, self._lifetimes.result, self._lifetimes.memory]
+        arguments += [Reason.of(last or error).dumps(), self._lifetimes.working]
+        return bool(self._retry(keys.RQ, arguments))
 
 
 def _task(task_id: str, record: Mapping[str, str]) -> Task | None:

@@ -238,8 +238,8 @@ return ended
 """
 )
 
-# ARGV: task, reason, crash (0 or 1), most crashes, TTL of the result, seconds to remember it after, reason if
-# it is the last, TTL of a task. Answers 1 if the task may be tried again.
+# ARGV: task, reason, crash or time-out (0 or 1), most of them, TTL of the result, seconds to remember it after,
+# reason if it is the last, TTL of a task. Answers 1 if the task may be tried again.
 RETRY: Final = (
     PRELUDE
     + """

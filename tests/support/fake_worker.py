@@ -43,7 +43,7 @@ CARD = ModelCard(
 
 
 class FakeModel:
-    """Say the same of every image; be away, wrong or the work-horse's death, if the environment says so.
+    """Say the same of every image; be slow, away, wrong or the work-horse's death, if the environment says so.
 
     It may say, too, that Redis is filled for a while, or that the task ends by another worker's doing.
     """
@@ -55,6 +55,8 @@ class FakeModel:
             fill_redis(float(os.environ["FAKE_FULL_SECONDS"]))
         if "FAKE_END" in os.environ:
             end_task(os.environ["FAKE_END"])
+        if os.environ.get("FAKE_MODEL") == "slow":
+            time.sleep(60)
         if os.environ.get("FAKE_MODEL") == "deadly":
             signal.raise_signal(signal.SIGKILL)
         if os.environ.get("FAKE_MODEL") == "away":

@@ -36,7 +36,7 @@ from orchestrator.jobs.overview import look
 from orchestrator.jobs.rq_job import TaskJob, open_queue
 from orchestrator.jobs.run import JobFailedError, furnish, run_task
 from orchestrator.jobs.submit import Submission
-from orchestrator.jobs.task import Task
+from orchestrator.jobs.task import Reason, Task
 from orchestrator.jobs.wiring import (
     create_desk,
     create_ledger,
@@ -182,6 +182,31 @@ def test_a_task_costs_five_work_horses_whatever_tries_it_has_left(
             assert ledger.care() == []
     assert task.reason is not None
     assert task.reason.code == "job_crashed"
+
+
+@pytest.mark.parametrize(
+    ("last", "code"), [("slow", "job_timeout"), ("deadly", "job_crashed"), ("fine", None)]
+)
+def test_a_task_may_take_too_long_five_times_whatever_tries_it_has_left(
+    client: "redis.Redis", settings: Settings, work: Callable[..., str], last: str, code: str | None
+) -> None:
+    """A work-horse that dies at it counts alike, and a slow moment passes."""
+    task_id = submit(replace(settings, job_timeout=1), client)
+    ledger = create_ledger(settings, client)
+    for attempts, model in enumerate(["slow", "slow", "slow", "slow", last], 1):
+        work(FAKE_MODEL=model, JOB_TIMEOUT="1")
+        task = find(settings, client, task_id)
+        status = "RETRY" if attempts < 5 else "FAILURE" if code else "SUCCESS"
+        assert (task.status, task.attempts) == (status, attempts)
+        if attempts < 5:
+            assert task.reason is not None
+            assert task.reason == Reason("job_timeout", "the image took longer than 1 seconds")
+            client.zadd(keys.RQ_SCHEDULED, {task_id: 0}, xx=True)
+            assert ledger.care() == []
+    assert (task.reason.code if task.reason else None) == code
+    assert client.zcard(keys.RQ_FAILED) == (1 if code else 0)
+    assert client.zcard(keys.RQ_SCHEDULED) == client.llen(keys.RQ_QUEUE) == 0
+    assert client.hget(keys.job_key(task_id), "status") == (b"failed" if code else b"finished")
 
 
 def test_a_work_horse_that_dies_once_its_task_has_succeeded_leaves_no_failed_job(

@@ -81,6 +81,7 @@ def _one(settings: Settings, relay: Relay, stopping: threading.Event) -> bool:
             current = TaskWorker(
                 open_queue(of_queue),
                 create_ledger(settings, own),
+                settings.job_timeout,
                 horse.prepare,
                 horse.farewell,
                 stopping.is_set,

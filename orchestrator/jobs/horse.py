@@ -65,6 +65,7 @@ class TaskWorker(Worker):
     Args:
         queue: The queue of tasks.
         ledger: Where leases are renewed and crashes counted; used by the parent only.
+        job_timeout: Seconds that a job may take, whatever the setting was when it was accepted.
         prepare: Called once in each new horse, before its first job.
         farewell: Called in each horse that ends of itself, after its last job.
         is_stopping: Tells whether a signal came before this worker could take it.
@@ -80,6 +81,7 @@ class TaskWorker(Worker):
         self,
         queue: TaskQueue,
         ledger: Ledger,
+        job_timeout: int,
         prepare: Callable[[], None],
         farewell: Callable[[], None] = lambda: None,
         is_stopping: Callable[[], bool] = lambda: False,
@@ -93,6 +95,7 @@ class TaskWorker(Worker):
             log_job_description=False,
         )
         self._ledger = ledger
+        self._job_timeout = job_timeout
         self._prepare = prepare
         self._farewell = farewell
         self._is_stopping = is_stopping
@@ -154,6 +157,7 @@ class TaskWorker(Worker):
     def prepare_execution(self, job: Job) -> Execution:
         """Take the lease of the task before anything else."""
         self._ledger.lease(job.id)
+        job.timeout = self._job_timeout
         return super().prepare_execution(job)
 
     def maintain_heartbeats(self, job: Job, execution: Execution) -> None:
@@ -309,6 +313,7 @@ class TaskWorker(Worker):
         except NoSuchJobError:  # its caller has had it forgotten since it was taken
             self._leave(job_id, execution_id)
             return
+        job.timeout = self._job_timeout
         job.redis_server_version = self.get_redis_server_version()
         execution = Execution.fetch(execution_id, job_id, connection=self.connection)
         execution._job = job

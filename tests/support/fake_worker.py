@@ -56,7 +56,7 @@ class FakeModel:
         if "FAKE_END" in os.environ:
             end_task(os.environ["FAKE_END"])
         if os.environ.get("FAKE_MODEL") == "slow":
-            time.sleep(60)
+            time.sleep(2)
         if os.environ.get("FAKE_MODEL") == "deadly":
             signal.raise_signal(signal.SIGKILL)
         if os.environ.get("FAKE_MODEL") == "away":
@@ -122,6 +122,7 @@ def main() -> None:
     worker = kind(
         open_queue(connect(settings.redis_url)),
         create_ledger(settings, connect(settings.redis_url)),
+        settings.job_timeout,
         prepare,
         is_stopping=lambda: has_signal,
     )

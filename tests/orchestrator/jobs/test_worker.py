@@ -191,7 +191,7 @@ def test_a_task_may_take_too_long_five_times_whatever_tries_it_has_left(
     client: "redis.Redis", settings: Settings, work: Callable[..., str], last: str, code: str | None
 ) -> None:
     """A work-horse that dies at it counts alike, and a slow moment passes."""
-    task_id = submit(replace(settings, job_timeout=1), client)
+    task_id = submit(settings, client)
     ledger = create_ledger(settings, client)
     for attempts, model in enumerate(["slow", "slow", "slow", "slow", last], 1):
         work(FAKE_MODEL=model, JOB_TIMEOUT="1")
@@ -207,6 +207,22 @@ def test_a_task_may_take_too_long_five_times_whatever_tries_it_has_left(
     assert client.zcard(keys.RQ_FAILED) == (1 if code else 0)
     assert client.zcard(keys.RQ_SCHEDULED) == client.llen(keys.RQ_QUEUE) == 0
     assert client.hget(keys.job_key(task_id), "status") == (b"failed" if code else b"finished")
+
+
+@pytest.mark.parametrize(("accepted", "now", "status"), [(1, 60, "SUCCESS"), (60, 1, "RETRY")])
+def test_a_task_may_take_as_long_as_the_setting_of_its_worker_says(
+    client: "redis.Redis",
+    settings: Settings,
+    work: Callable[..., str],
+    accepted: int,
+    now: int,
+    status: str,
+) -> None:
+    task_id = submit(replace(settings, job_timeout=accepted), client)
+    work(FAKE_MODEL="slow", JOB_TIMEOUT=str(now))
+    task = find(settings, client, task_id)
+    late = Reason("job_timeout", f"the image took longer than {now} seconds")
+    assert (task.status, task.reason) == (status, late if status == "RETRY" else None)
 
 
 def test_a_work_horse_that_dies_once_its_task_has_succeeded_leaves_no_failed_job(
@@ -361,7 +377,7 @@ def test_a_worker_without_a_horse_harms_no_other_process_and_leaves_nothing_open
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     queue, ledger = open_queue(client), create_ledger(settings, client)
-    worker = TaskWorker(queue, ledger, prepare=lambda: None)
+    worker = TaskWorker(queue, ledger, 120, prepare=lambda: None)
     monkeypatch.setattr("orchestrator.jobs.horse._WORKER_TTL", 0)
     with subprocess.Popen(["sleep", "5"]), monkeypatch.context() as patched:
         patched.setattr(os, "kill", kill)
@@ -378,7 +394,8 @@ def test_a_worker_without_a_horse_harms_no_other_process_and_leaves_nothing_open
 def test_a_horse_that_somebody_else_has_seen_off_is_done_with(
     client: "redis.Redis", settings: Settings
 ) -> None:
-    worker = TaskWorker(open_queue(client), create_ledger(settings, client), prepare=lambda: None)
+    ledger = create_ledger(settings, client)
+    worker = TaskWorker(open_queue(client), ledger, 120, prepare=lambda: None)
     others = set(psutil.Process().children())
     worker.make_ready()
     (horse,) = set(psutil.Process().children()) - others
@@ -601,9 +618,9 @@ def test_a_try_that_ends_while_redis_takes_no_writes_is_none_that_crashed(
     status: str,
     code: str | None,
 ) -> None:
-    task_id = submit(replace(settings, blobs=blobs, job_timeout=timeout), client)
+    task_id = submit(replace(settings, blobs=blobs), client)
     try:
-        log = work(BLOBS=blobs, FAKE_MODEL=model, FAKE_FULL_SECONDS="3")
+        log = work(BLOBS=blobs, FAKE_MODEL=model, FAKE_FULL_SECONDS="3", JOB_TIMEOUT=str(timeout))
     finally:
         client.config_set("maxmemory", 0)
     task = find(settings, client, task_id)

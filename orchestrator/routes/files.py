@@ -11,6 +11,7 @@ from orchestrator.errors import NotFoundError
 from orchestrator.response_headers import NOTHING
 from orchestrator.services import services
 from orchestrator.storage.disk import DiskStore
+from orchestrator.storage.moved import MovedStore
 
 # A picture is shown by itself as well, in a page that can do nothing.
 _HEADERS = {
@@ -22,6 +23,8 @@ _HEADERS = {
 async def file(request: Request) -> Response:
     """Answer one picture."""
     store = services(request).store
+    if isinstance(store, MovedStore):
+        store = store.before
     if not isinstance(store, DiskStore):
         raise NotFoundError("pictures are not kept here; their URLs lead elsewhere")
     key, query = request.path_params["key"], request.query_params

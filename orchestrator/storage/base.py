@@ -52,6 +52,14 @@ class Store(Protocol):
         """
         ...
 
+    def sweep(self) -> int:
+        """Forget what has outlived its time, where that doesn't happen elsewhere or not at all; return how much.
+
+        Raises:
+            StoreUnavailableError: It can't be deleted now.
+        """
+        ...
+
 
 def object_name(secret: bytes, analysis_id: str) -> str:
     """Return the name of an analysis inside a store: 128 bits that nobody guesses without the secret.

@@ -8,16 +8,21 @@ from orchestrator.storage.base import Store
 from orchestrator.storage.cloud import CloudAccount, CloudStore
 from orchestrator.storage.disk import DiskStore
 from orchestrator.storage.links import Links, shared_secret
+from orchestrator.storage.moved import MovedStore
 
 
 def create_store(settings: Settings) -> Store:
-    """Return a Cloudinary store if its three settings are there, else one on the disk."""
-    account = _account(settings)
-    if account is not None:
+    """Return a Cloudinary store if its three settings are there, else one on the disk.
+
+    If there are files of a time before Cloudinary was set, they are looked after, too.
+    """
+    account, folder = _account(settings), settings.data_dir / "files"
+    if account is not None and not folder.is_dir():
         return CloudStore(account)
     given = settings.files_secret
     secret = given.encode() if given else shared_secret(settings.data_dir / "files.secret")
-    return DiskStore(settings.data_dir / "files", Links(secret, settings.files_ttl))
+    on_disk = DiskStore(folder, Links(secret, settings.files_ttl))
+    return on_disk if account is None else MovedStore(CloudStore(account), on_disk)
 
 
 def keeps_on_disk(settings: Settings) -> bool:

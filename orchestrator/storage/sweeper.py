@@ -7,7 +7,6 @@ from typing import Final
 from orchestrator.errors import StoreUnavailableError
 from orchestrator.periodic import PeriodicThread
 from orchestrator.storage.base import Store
-from orchestrator.storage.disk import DiskStore
 
 _log = logging.getLogger(__name__)
 
@@ -15,12 +14,12 @@ _EVERY: Final = 600.0
 
 
 class Sweeper:
-    """Sweep a store on the disk until it is stopped; several processes may do so on one folder.
+    """Sweep a store until it is stopped; several processes may do so on one folder.
 
     Each process does so for itself: its folder may be its own.
 
     Args:
-        store: One that is not on the disk is left alone.
+        store: What is swept.
         every: Seconds between one time and the next.
     """
 
@@ -39,12 +38,12 @@ class Sweeper:
         self._thread.stop()
 
     def _tick(self) -> None:
-        if isinstance(self._store, DiskStore) and time.monotonic() >= self._due:
+        if time.monotonic() >= self._due:
             self._due = time.monotonic() + self._every
             _sweep(self._store)
 
 
-def _sweep(store: DiskStore) -> None:
+def _sweep(store: Store) -> None:
     try:
         count = store.sweep()
     except StoreUnavailableError:

@@ -279,3 +279,24 @@ def test_a_store_that_is_away_is_503_with_retry_after(tmp_path: Path) -> None:
         response = api.post(PATH, json={"image": ENCODED})
         assert_problem(response, 503, "store_unavailable")
         assert int(response.headers["retry-after"]) > 0
+
+
+def test_links_of_a_time_before_there_was_an_account_lead_to_their_pictures(
+    tmp_path: Path,
+) -> None:
+    with cloudinary_server() as cloud, serving(FakeServer()) as port:
+        before = {"MODEL_SERVER": f"127.0.0.1:{port}", "DATA_DIR": str(tmp_path / "data")}
+        account = {
+            "CLOUDINARY_CLOUD_NAME": CLOUD,
+            "CLOUDINARY_API_KEY": API_KEY,
+            "CLOUDINARY_API_SECRET": API_SECRET,
+            "CLOUDINARY_UPLOAD_PREFIX": cloud.url,
+        }
+        with running_api(tmp_path / "log", **before) as api:
+            (url,) = predict(api)["image_urls"]
+            picture = httpx.get(url).content
+        with running_api(tmp_path / "log", **before, **account) as api:
+            link = urlsplit(url)
+            assert api.get(f"{link.path}?{link.query}").content == picture
+            (away,) = predict(api)["image_urls"]
+            assert away.startswith("https://res.cloudinary.com/")

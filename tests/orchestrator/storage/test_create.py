@@ -1,5 +1,6 @@
 """Test which store the settings choose."""
 
+import os
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,6 +10,7 @@ from orchestrator.settings import Settings, SettingsError
 from orchestrator.storage.cloud import CloudStore
 from orchestrator.storage.create import check_data_dir, create_store, keeps_on_disk
 from orchestrator.storage.disk import DiskStore
+from tests.support.cloudinary_server import API_KEY, API_SECRET, CLOUD, cloudinary_server
 from tests.support.overlays import overlay
 
 ACCOUNT = {
@@ -46,6 +48,37 @@ def test_an_account_makes_cloudinary_the_store(tmp_path: Path) -> None:
     store = create_store(Settings.from_mapping({"DATA_DIR": str(tmp_path), **ACCOUNT}))
     assert isinstance(store, CloudStore)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_files_of_a_time_before_the_account_are_deleted_and_swept_all_the_same(
+    tmp_path: Path,
+) -> None:
+    before = create_store(Settings.from_mapping({"DATA_DIR": str(tmp_path), "FILES_TTL": "60"}))
+    names = [before.name(analysis) for analysis in ("a", "b", "c")]
+    for name in names:
+        before.put(name, [overlay()])
+    with cloudinary_server() as cloud:
+        store = create_store(
+            Settings.from_mapping(
+                {
+                    "DATA_DIR": str(tmp_path),
+                    "FILES_TTL": "60",
+                    "CLOUDINARY_CLOUD_NAME": CLOUD,
+                    "CLOUDINARY_API_KEY": API_KEY,
+                    "CLOUDINARY_API_SECRET": API_SECRET,
+                    "CLOUDINARY_UPLOAD_PREFIX": cloud.url,
+                }
+            )
+        )
+        store.put(names[0], [overlay()])
+        assert len(cloud.assets) == 1
+        store.delete(names[0])
+        assert len(cloud.assets) == 0
+    left = sorted(path for path in tmp_path.rglob("*-0.*"))
+    assert sorted(path.name[:32] for path in left) == sorted(names[1:])
+    os.utime(left[0], (0, 0))
+    assert store.sweep() == 1
+    assert list(tmp_path.rglob("*-0.*")) == left[1:]
 
 
 @pytest.mark.parametrize("name", ACCOUNT)

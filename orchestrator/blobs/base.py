@@ -9,6 +9,11 @@ Held = Callable[[Sequence[str]], Collection[str]]
 class Blobs(Protocol):
     """Keep bytes under a name for a while; API and workers see the same ones."""
 
+    @property
+    def in_redis(self) -> bool:
+        """Tell whether what is put lies in Redis, where scripts give it its time and delete it."""
+        ...
+
     def put(self, name: str, content: bytes, ttl: int) -> None:
         """Keep bytes for ``ttl`` seconds, in place of those that had the name.
 

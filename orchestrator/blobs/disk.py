@@ -19,6 +19,8 @@ _ASKED_AT_ONCE: Final = 500
 class DiskBlobs:
     """Keep each blob as a file, written aside and renamed; its time of change says when it ends."""
 
+    in_redis: Final = False
+
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 

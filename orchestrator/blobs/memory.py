@@ -13,6 +13,8 @@ PREFIX: Final = "cxr:blob:"
 class RedisBlobs:
     """Keep each blob as a string with an expiry."""
 
+    in_redis: Final = True
+
     def __init__(self, client: "redis.Redis") -> None:
         self._client = client
 

@@ -13,7 +13,6 @@ from rq import get_current_job
 from rq.timeouts import JobTimeoutException
 
 from orchestrator.blobs.base import Blobs, upload_name
-from orchestrator.blobs.memory import RedisBlobs
 from orchestrator.errors import (
     DependencyError,
     JobTimeoutError,
@@ -209,7 +208,7 @@ def _succeeded(workshop: Workshop, task: Task, report: Report) -> str:
     """Do what is left to do for a task that has just succeeded."""
     workshop.telemetry.analysed(report)
     workshop.telemetry.task_succeeded(time.time() - task.created)
-    if not isinstance(workshop.blobs, RedisBlobs):  # in Redis it went in the moment of success
+    if not workshop.blobs.in_redis:  # in Redis it went in the moment of success
         with suppress(DependencyError):
             workshop.blobs.delete(upload_name(task.task_id))
     return "SUCCESS"

@@ -10,7 +10,6 @@ from typing import Any, Final
 import redis
 
 from orchestrator.blobs.base import Blobs, upload_name
-from orchestrator.blobs.memory import RedisBlobs
 from orchestrator.errors import (
     DependencyError,
     IdempotencyConflictError,
@@ -103,7 +102,7 @@ class Submitter:
     ) -> None:
         self._client = client
         self._blobs = blobs
-        self._in_redis = isinstance(blobs, RedisBlobs)
+        self._in_redis = blobs.in_redis
         self._lifetimes = lifetimes
         self._limits = limits
         self._queue = open_queue(client)

@@ -6,7 +6,7 @@ from typing import Final
 
 import redis
 
-from orchestrator.blobs.create import create_blobs
+from orchestrator.blobs.create import create_blobs, lie_on_disk
 from orchestrator.jobs import keys
 from orchestrator.jobs.announcer import Announcer
 from orchestrator.jobs.batch import Batches
@@ -103,7 +103,7 @@ def create_caretakers(settings: Settings, store: Store) -> list[Caretaker | Swee
     rescue = partial(_rescue, create_ledger(settings, client))
     chores = [rescue, partial(compact, client)]
     found: list[Caretaker | Sweeper] = [Caretaker(client, keys.TICK, chores), Sweeper(store)]
-    if settings.blobs == "disk":
+    if lie_on_disk(settings):
         own = connect(settings.redis_url)
         sweep = partial(create_blobs(settings, own).sweep, create_ledger(settings, own).held)
         found.append(Caretaker(own, keys.SWEEP_TICK, [sweep], every=_SWEEP_SECONDS))

@@ -4,6 +4,7 @@ import os
 import time
 from dataclasses import replace
 
+import pytest
 import redis
 
 from orchestrator.jobs import keys
@@ -29,14 +30,16 @@ def test_of_several_one_comes_as_often_as_it_should(client: "redis.Redis") -> No
     assert len(seldom) == 1
 
 
+@pytest.mark.parametrize("blobs", ["disk", "redis"])
 def test_blobs_on_the_disk_are_swept_about_once_a_minute(
-    client: "redis.Redis", settings: Settings
+    client: "redis.Redis", settings: Settings, blobs: str
 ) -> None:
+    """Those, too, that lie there from a time before they were kept in Redis."""
     old = settings.data_dir / "blobs" / "upload-old"
     old.parent.mkdir()
     old.write_bytes(b"1")
     os.utime(old, (0, 0))
-    carers = create_caretakers(replace(settings, blobs="disk"), create_store(settings))
+    carers = create_caretakers(replace(settings, blobs=blobs), create_store(settings))
     for carer in carers:
         carer.start()
     until = time.monotonic() + 20

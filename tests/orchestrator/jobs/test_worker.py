@@ -43,7 +43,7 @@ from orchestrator.jobs.wiring import (
     create_submitter,
     create_workshop,
 )
-from orchestrator.redis_client import connect
+from orchestrator.redis_client import connect, text
 from orchestrator.settings import Settings
 from orchestrator.storage.create import create_store
 from orchestrator.study import Options
@@ -463,6 +463,33 @@ def test_with_blobs_on_the_disk_redis_holds_records_only(
     assert names == [f"result-{task_id}"]
     desk.forget(task_id)
     assert list((settings.data_dir / "blobs").iterdir()) == []
+
+
+@pytest.mark.parametrize(("before", "after"), [("disk", "redis"), ("redis", "disk")])
+def test_blobs_are_found_and_deleted_where_they_were_kept_before(
+    client: "redis.Redis", settings: Settings, work: Callable[..., str], before: str, after: str
+) -> None:
+    """Both are switched: a waiting upload and a failed task's; and a result, back again."""
+    was, now = (replace(settings, blobs=blobs) for blobs in (before, after))
+    done, failed, waiting = (submit(was, client, upload) for upload in (IMAGE, b"no", IMAGE))
+    client.lrem(keys.RQ_QUEUE, 0, waiting)
+    work(BLOBS=after)
+    client.rpush(keys.RQ_QUEUE, waiting)
+
+    def kept() -> list[str]:
+        on_disk = [path.name for path in settings.data_dir.glob("blobs/*")]
+        in_redis = [text(key).removeprefix("cxr:blob:") for key in client.keys("cxr:blob:*")]
+        return sorted(on_disk + in_redis)
+
+    left = [f"result-{done}", f"upload-{failed}", f"upload-{waiting}"]
+    swept = [f"upload-{done}"] if before == "disk" else []  # by whoever keeps none there, in time
+    assert kept() == sorted(left + swept)
+    _, content = create_desk(was, client, create_store(was)).result(done)
+    assert content is not None
+    desk = create_desk(now, client, create_store(now))
+    for task_id in (done, failed, waiting):
+        desk.forget(task_id)
+    assert kept() == []
 
 
 def test_no_key_is_without_an_end_but_the_statistics(

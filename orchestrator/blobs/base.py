@@ -1,9 +1,9 @@
 """Say what keeps blobs, and how blobs are named."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-Held = Callable[[Sequence[str]], Collection[str]]
+Held = Callable[[Sequence[str]], Mapping[str, float]]
 
 
 class Blobs(Protocol):
@@ -39,10 +39,10 @@ class Blobs(Protocol):
         ...
 
     def sweep(self, held: Held) -> None:
-        """Delete what has outlived its time or its task, where that doesn't happen by itself.
+        """Delete what has outlived its task, and keep what its task outlives, where that doesn't happen by itself.
 
         Args:
-            held: Tells which of some names belong to a task.
+            held: Tells which of some names belong to a task, and until which moment.
         """
         ...
 

@@ -3,6 +3,7 @@
 import os
 import time
 import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -62,21 +63,32 @@ class DiskBlobs:
     def sweep(self, held: Held) -> None:
         """See `Blobs.sweep`; an upload lies here a moment before its task is accepted."""
         long_ago = time.time() - _UNACCEPTED_SECONDS
-        old = []
+        old: dict[str, float] = {}
         for path in self._folder.glob("*"):
             with suppress(OSError):  # another process sweeps too
                 status = path.stat()
-                unfinished = path.name.startswith(".")
-                if status.st_mtime < (long_ago if unfinished else time.time()):
-                    path.unlink()
-                elif status.st_ctime < long_ago and not unfinished:
-                    old.append(path)
-        for start in range(0, len(old), _ASKED_AT_ONCE):
-            names = [path.name for path in old[start : start + _ASKED_AT_ONCE]]
+                if path.name.startswith("."):  # unfinished
+                    if status.st_mtime < long_ago:
+                        path.unlink()
+                elif status.st_mtime < time.time() or status.st_ctime < long_ago:
+                    old[path.name] = status.st_mtime
+        for names in _slices(list(old)):
             kept = held(names)
             for name in names:
                 if name not in kept:
                     self.delete(name)
+                elif kept[name] > old[name] + 1:
+                    self._keep(name, kept[name])
+
+    def _keep(self, name: str, until: float) -> None:
+        """Keep a blob longer than it was put for."""
+        with suppress(FileNotFoundError):  # it is forgotten by now
+            os.utime(self._folder / name, (until, until))
+
+
+def _slices(names: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(names), _ASKED_AT_ONCE):
+        yield names[start : start + _ASKED_AT_ONCE]
 
 
 def _unavailable() -> BlobsUnavailableError:

@@ -97,13 +97,13 @@ class Ledger:
             found = self._client.lpos(keys.RQ_QUEUE, task_id)
         return found + 1 if isinstance(found, int) else None
 
-    def held(self, names: Sequence[str]) -> set[str]:
-        """Return which of these uploads and results belong to a task that is not forgotten."""
+    def held(self, names: Sequence[str]) -> dict[str, float]:
+        """Return which of these uploads and results belong to a task that is not forgotten, and until which moment."""
         with translated(), self._client.pipeline(transaction=False) as pipe:
             for name in names:
                 pipe.zscore(keys.HELD, name)
             ends = dict(zip(names, pipe.execute(), strict=True))
-        return {name for name, end in ends.items() if end is not None and end > time.time()}
+        return {name: end for name, end in ends.items() if end is not None and end > time.time()}
 
     def held_bytes(self) -> int:
         """Return how many bytes uploads and results take together."""

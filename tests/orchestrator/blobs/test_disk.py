@@ -10,6 +10,11 @@ from orchestrator.blobs.disk import DiskBlobs
 from orchestrator.errors import BlobsUnavailableError
 
 
+def nothing(_: Sequence[str]) -> dict[str, float]:
+    """Say that no task holds any of them."""
+    return {}
+
+
 def test_what_was_put_is_there_until_its_time_is_over(tmp_path: Path) -> None:
     blobs = DiskBlobs(tmp_path / "blobs")
     blobs.put("a", b"1", 100)
@@ -18,7 +23,7 @@ def test_what_was_put_is_there_until_its_time_is_over(tmp_path: Path) -> None:
     past = time.time() - 1
     os.utime(tmp_path / "blobs" / "a", (past, past))
     assert blobs.get("a") is None
-    blobs.sweep(list)
+    blobs.sweep(nothing)
     assert list((tmp_path / "blobs").iterdir()) == []
 
 
@@ -26,7 +31,7 @@ def test_what_is_unknown_is_none_and_can_be_deleted(tmp_path: Path) -> None:
     blobs = DiskBlobs(tmp_path / "blobs")
     assert blobs.get("a") is None
     blobs.delete("a")
-    blobs.sweep(list)
+    blobs.sweep(nothing)
 
 
 def test_only_its_owner_may_look_into_the_folder(tmp_path: Path) -> None:
@@ -39,7 +44,7 @@ def test_what_a_killed_process_left_unfinished_is_swept(tmp_path: Path) -> None:
     (tmp_path / ".new").write_bytes(b"1")
     long_ago = time.time() - 1000
     os.utime(tmp_path / ".old", (long_ago, long_ago))
-    DiskBlobs(tmp_path).sweep(list)
+    DiskBlobs(tmp_path).sweep(nothing)
     assert [path.name for path in tmp_path.iterdir()] == [".new"]
 
 
@@ -49,11 +54,26 @@ def test_what_no_task_holds_is_swept_once_its_task_had_time_to_be_accepted(
     blobs = DiskBlobs(tmp_path)
     blobs.put("held", b"1", 100)
     blobs.put("forgotten", b"1", 100)
-    blobs.sweep(lambda _: ["held"])
+    blobs.sweep(lambda _: {"held": time.time() + 100})
     assert len(list(tmp_path.iterdir())) == 2
     monkeypatch.setattr(disk, "_UNACCEPTED_SECONDS", -1)
-    blobs.sweep(lambda _: ["held"])
+    blobs.sweep(lambda _: {"held": time.time() + 100})
     assert [path.name for path in tmp_path.iterdir()] == ["held"]
+
+
+@pytest.mark.parametrize("age", [100, -1])
+def test_what_a_task_holds_for_longer_than_it_was_put_for_is_kept_so_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, age: int
+) -> None:
+    """Even if nobody swept for so long that it seems to be over."""
+    monkeypatch.setattr(disk, "_UNACCEPTED_SECONDS", -1)
+    blobs = DiskBlobs(tmp_path)
+    blobs.put("held", b"1", age)
+    until = time.time() + 1000
+    for _ in range(2):
+        blobs.sweep(lambda _: {"held": until})
+        assert (tmp_path / "held").stat().st_mtime == pytest.approx(until, abs=0.01)
+        assert blobs.get("held") == b"1"
 
 
 def test_a_folder_that_cannot_be_used_is_unavailable(tmp_path: Path) -> None:
@@ -87,9 +107,9 @@ def test_what_tasks_hold_is_asked_in_slices(
     monkeypatch.setattr(disk, "_ASKED_AT_ONCE", 2)
     asked = []
 
-    def held(names: Sequence[str]) -> Sequence[str]:
+    def held(names: Sequence[str]) -> dict[str, float]:
         asked.append(len(names))
-        return [name for name in names if name in ("1", "4")]
+        return {name: time.time() + 100 for name in names if name in ("1", "4")}
 
     DiskBlobs(tmp_path).sweep(held)
     assert asked == [2, 2, 1]

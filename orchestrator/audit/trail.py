@@ -104,7 +104,8 @@ class AuditWriter:
             else:
                 return
         self.missed.inc()
-        _log.warning("audit entry not kept", extra={"audit": dict(fields)})
+        # Of the most severe level, so that no LOG_LEVEL leaves it out: it is nowhere else
+        _log.error("audit entry not kept", extra={"audit": dict(fields)})
 
     async def _add(self, fields: Mapping[str, str]) -> None:
         entry: dict[Any, Any] = {name: _packed(name, fields.get(name, "")) for name in FIELDS}

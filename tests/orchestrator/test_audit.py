@@ -299,6 +299,7 @@ def test_without_redis_entries_are_in_the_log_and_images_are_analysed(tmp_path: 
         settings = {
             "MODEL_SERVER": f"127.0.0.1:{port}",
             "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
+            "LOG_LEVEL": "error",
         }
         with running_api(tmp_path / "log", **settings) as client:
             for _ in range(2):

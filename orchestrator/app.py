@@ -25,7 +25,7 @@ from orchestrator.guard import GuardMiddleware
 from orchestrator.jobs.metrics import QueueCollector, QueueLimits
 from orchestrator.jobs.wiring import create_caretakers, create_desk
 from orchestrator.limiter import Limiter, missed_counter
-from orchestrator.model_client import open_model
+from orchestrator.model_client import chosen_thresholds, open_model
 from orchestrator.openapi.document import describe
 from orchestrator.problems import handlers
 from orchestrator.redis_client import connect, connect_async, connect_briefly
@@ -108,7 +108,8 @@ def create_app(settings: Settings) -> Starlette:
         QueueCollector(watch, QueueLimits(settings.queue_limit, settings.queue_bytes), registry)
         statistics = Statistics(client, settings.stats_retention_days)
         notes = Notes(statistics, registry)
-        model = open_model(settings, settings.model_calls, telemetry)
+        thresholds = chosen_thresholds(settings)
+        model = open_model(settings, settings.model_calls, thresholds, telemetry)
         UpCollector(*_MODEL_UP, partial(health.available, model), registry)
         pools = {
             "analyses": BoundedThreads(

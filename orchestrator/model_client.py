@@ -268,17 +268,29 @@ class ModelClient:
                 raise
 
 
+def chosen_thresholds(settings: Settings) -> ThresholdSet | None:
+    """Read the calibrated thresholds that the settings name; None if they name none.
+
+    Raises:
+        ThresholdsError: The file is no threshold set.
+    """
+    return None if settings.thresholds is None else read_thresholds(settings.thresholds)
+
+
 def open_model(
-    settings: Settings, max_in_flight: int, telemetry: Telemetry = NO_TELEMETRY
+    settings: Settings,
+    max_in_flight: int,
+    thresholds: ThresholdSet | None,
+    telemetry: Telemetry = NO_TELEMETRY,
 ) -> ModelClient:
-    """Return a client of the model that the settings name, with its calibrated thresholds if there are any."""
+    """Return a client of the model that the settings name, with thresholds that :func:`chosen_thresholds` has read."""
     return ModelClient(
         settings.model_server,
         settings.model_name,
         label=settings.model_label,
         deadline=settings.model_timeout,
         max_in_flight=max_in_flight,
-        thresholds=None if settings.thresholds is None else read_thresholds(settings.thresholds),
+        thresholds=thresholds,
         telemetry=telemetry,
     )
 

@@ -261,7 +261,7 @@ class Settings:
     thresholds: Path | None = _setting(
         None,
         _optional_path,
-        "A threshold set that `cxr calibrate` wrote, used in place of the model card's thresholds.",
+        "A threshold set that `cxr calibrate` wrote, used in place of the model card's thresholds; read at the start.",
     )
 
     max_upload_bytes: int = _setting(

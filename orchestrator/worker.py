@@ -13,6 +13,7 @@ from orchestrator.jobs.horse import TaskWorker
 from orchestrator.jobs.rq_job import open_queue
 from orchestrator.jobs.run import furnish
 from orchestrator.jobs.wiring import create_caretakers, create_ledger, create_workshop
+from orchestrator.model_client import chosen_thresholds
 from orchestrator.redis_client import connect
 from orchestrator.settings import Settings
 from orchestrator.startup import read_settings, require_data_dir, settings_explained
@@ -46,17 +47,18 @@ def worker() -> None:
     relay.start()
     with settings_explained():
         open_port(settings, registry)
+    horse = _Horse(settings, relay)
     caretakers = create_caretakers(settings, create_store(settings))
     for caretaker in caretakers:
         caretaker.start()
     try:
-        _work(settings, relay)
+        _work(settings, horse)
     finally:
         for caretaker in caretakers:
             caretaker.stop()
 
 
-def _work(settings: Settings, relay: Relay) -> None:
+def _work(settings: Settings, horse: "_Horse") -> None:
     """Run workers one after the other: RQ's ends when Redis is away for long, this goes on until a signal."""
     stopping = threading.Event()
 
@@ -66,18 +68,17 @@ def _work(settings: Settings, relay: Relay) -> None:
 
     take_signals()
     while not stopping.is_set():
-        if _one(settings, relay, stopping):
+        if _one(settings, horse, stopping):
             return
         take_signals()  # RQ's worker has taken them
         stopping.wait(_PAUSE_SECONDS)
 
 
-def _one(settings: Settings, relay: Relay, stopping: threading.Event) -> bool:
+def _one(settings: Settings, horse: "_Horse", stopping: threading.Event) -> bool:
     """Run one worker to its end; return whether it was asked to end."""
     current: TaskWorker | None = None
     with connect(settings.redis_url) as own, connect(settings.redis_url) as of_queue:
         try:
-            horse = _Horse(settings, relay)
             current = TaskWorker(
                 open_queue(of_queue),
                 create_ledger(settings, own),
@@ -101,6 +102,7 @@ class _Horse:
     def __init__(self, settings: Settings, relay: Relay) -> None:
         self._settings = settings
         self._relay = relay
+        self._thresholds = chosen_thresholds(settings)
         self._tracer: Tracer = NO_TRACER
 
     def prepare(self) -> None:
@@ -109,7 +111,7 @@ class _Horse:
         recorder = SILENT if self._settings.metrics_port is None else self._relay
         telemetry = Telemetry(recorder, self._tracer)
         client = connect(self._settings.redis_url)
-        furnish(create_workshop(self._settings, client, telemetry))
+        furnish(create_workshop(self._settings, client, self._thresholds, telemetry))
 
     def farewell(self) -> None:
         """Send the spans that were not sent yet."""

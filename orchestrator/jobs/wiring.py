@@ -26,6 +26,7 @@ from orchestrator.storage.base import Store
 from orchestrator.storage.create import create_store
 from orchestrator.storage.sweeper import Sweeper
 from orchestrator.telemetry.telemetry import NO_TELEMETRY, Telemetry
+from orchestrator.thresholds import ThresholdSet
 
 _log = logging.getLogger(__name__)
 
@@ -74,9 +75,19 @@ def create_desk(settings: Settings, client: "redis.Redis", store: Store) -> Desk
 
 
 def create_workshop(
-    settings: Settings, client: "redis.Redis", telemetry: Telemetry = NO_TELEMETRY
+    settings: Settings,
+    client: "redis.Redis",
+    thresholds: ThresholdSet | None = None,
+    telemetry: Telemetry = NO_TELEMETRY,
 ) -> Workshop:
-    """Return what jobs need; its channel to the model server is opened by the first job."""
+    """Return what jobs need; its channel to the model server is opened by the first job.
+
+    Args:
+        settings: The settings.
+        client: A client of Redis, of this process alone.
+        thresholds: What `chosen_thresholds` has read: once, so that every work-horse of a worker has the same.
+        telemetry: Is told of every job.
+    """
     ledger = create_ledger(settings, client)
     return Workshop(
         ledger=ledger,
@@ -84,7 +95,7 @@ def create_workshop(
         blobs=create_blobs(settings, client),
         results=create_results(settings, client),
         statistics=Statistics(client, settings.stats_retention_days),
-        model=open_model(settings, 1, telemetry),
+        model=open_model(settings, 1, thresholds, telemetry),
         store=create_store(settings),
         max_pixels=settings.max_pixels,
         max_result_bytes=settings.max_result_bytes,

@@ -114,7 +114,7 @@ def main() -> None:
     telemetry = FatalTelemetry() if os.environ.get("FAKE_DEATH") == "late" else NO_TELEMETRY
 
     def prepare() -> None:
-        workshop = create_workshop(settings, connect(settings.redis_url), telemetry)
+        workshop = create_workshop(settings, connect(settings.redis_url), telemetry=telemetry)
         furnish(replace(workshop, model=FakeModel()))
 
     has_signal = os.environ.get("FAKE_SIGNAL") == "early"

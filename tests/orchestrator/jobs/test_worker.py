@@ -47,6 +47,8 @@ from orchestrator.redis_client import connect, text
 from orchestrator.settings import Settings
 from orchestrator.storage.create import create_store
 from orchestrator.study import Options
+from orchestrator.thresholds import ThresholdSet, write_thresholds
+from tests.orchestrator.test_model_client import CARD, FakeServer, serving
 from tests.support.cloudinary_server import API_KEY, API_SECRET, CLOUD, cloudinary_server
 from tests.support.failover import running_pair
 from tests.support.fake_worker import FakeModel
@@ -410,19 +412,14 @@ def test_a_horse_that_somebody_else_has_seen_off_is_done_with(
 def test_a_worker_that_lacks_something_takes_no_task(
     client: "redis.Redis", environment: dict[str, str], settings: Settings, tmp_path: Path
 ) -> None:
-    thresholds = tmp_path / "thresholds.json"
-    values = {"format": 1, "model_name": "m", "card_digest": "0" * 64, "method": "m", "images": 1}
-    thresholds.write_text(json.dumps({**values, "thresholds": {"Mass": 0.5}}))
-    variables = {
-        **environment,
-        "THRESHOLDS": str(thresholds),
-        "MODEL_SERVER": f"127.0.0.1:{free_port()}",
-    }
+    variables = {**environment, "MODEL_SERVER": f"127.0.0.1:{free_port()}"}
     worker = Service([*CXR, "worker"], variables, tmp_path / "worker.log")
     worker.start()
     try:
         wait_until(lambda: look(client).workers == 1)
-        away = thresholds.rename(tmp_path / "elsewhere")
+        secret = settings.data_dir / "files.secret"
+        away = secret.rename(tmp_path / "elsewhere")
+        secret.mkdir()
         for horse in worker.horses():
             horse.kill()
         first = submit(settings, client)  # finds out, and costs a horse
@@ -431,7 +428,8 @@ def test_a_worker_that_lacks_something_takes_no_task(
         time.sleep(5)
         waiting = find(settings, client, second)
         assert (waiting.status, waiting.attempts) == ("PENDING", 0)
-        away.rename(thresholds)
+        secret.rmdir()
+        away.rename(secret)
         ledger = create_ledger(settings, client)
         wait_until(lambda: find(settings, client, first).attempts > 0, ledger.care)
         wait_until(lambda: find(settings, client, second).attempts > 0, ledger.care)
@@ -439,6 +437,44 @@ def test_a_worker_that_lacks_something_takes_no_task(
         assert worker.stop() == 0
     reasons = [find(settings, client, task_id).reason for task_id in (first, second)]
     assert {reason.code for reason in reasons if reason} == {"model_unavailable"}
+
+
+@pytest.mark.slow
+def test_thresholds_are_those_of_the_start_until_the_next_one(
+    client: "redis.Redis", environment: dict[str, str], settings: Settings, tmp_path: Path
+) -> None:
+    """For every work-horse of a worker, as for the API, though the file is another meanwhile."""
+    path = tmp_path / "thresholds.json"
+    values = ThresholdSet(
+        model_name=CARD.name,
+        card_digest=CARD.digest,
+        thresholds=dict.fromkeys(CARD.labels, 0.25),
+        method="first",
+        images=1,
+    )
+    write_thresholds(path, values)
+    desk = create_desk(settings, client, create_store(settings))
+
+    def used() -> object:
+        task_id = submit(settings, client)
+        wait_until(lambda: find(settings, client, task_id).status == "SUCCESS")
+        _, content = desk.result(task_id)
+        with zipfile.ZipFile(io.BytesIO(content or b"")) as archive:
+            return json.loads(archive.read("report.json"))["model"]["thresholds"]
+
+    with serving(FakeServer()) as port:
+        variables = {"THRESHOLDS": str(path), "MODEL_SERVER": f"127.0.0.1:{port}"}
+        worker = Service([*CXR, "worker"], environment | variables, tmp_path / "worker.log")
+        for method in ("first", "second"):
+            worker.start()
+            try:
+                assert used() == method
+                write_thresholds(path, replace(values, method="second"))
+                (horse,) = worker.horses()
+                horse.kill()
+                assert used() == method
+            finally:
+                assert worker.stop() == 0
 
 
 def wait_until(holds: Callable[[], bool], meanwhile: Callable[[], object] = time.time) -> None:

@@ -62,6 +62,7 @@ from orchestrator.throttle import ThrottleMiddleware
 # Redis answers in a fraction of a millisecond; more threads than these would only wait for each other.
 _TASK_THREADS: Final = 16
 _TASK_QUEUE: Final = 2000
+_DELETION_THREADS: Final = 4
 # A batch may unpack to BATCH_BYTES: one at a time does, and the bodies of those that wait are bounded elsewhere.
 _BATCH_QUEUE: Final = 100
 _EXPOSED: Final = (
@@ -120,6 +121,7 @@ def create_app(settings: Settings) -> Starlette:
             "tasks": BoundedThreads(
                 _TASK_THREADS, _TASK_QUEUE, "requests for tasks or the audit trail"
             ),
+            "deletions": BoundedThreads(_DELETION_THREADS, _TASK_QUEUE, "deletions of tasks"),
             "batches": BoundedThreads(1, _BATCH_QUEUE, "batches"),
         }
         ThreadCollector(pools, registry)
@@ -147,6 +149,7 @@ def create_app(settings: Settings) -> Starlette:
                     streams=anyio.CapacityLimiter(_STREAMS),
                     drawers=drawers,
                     task_threads=pools["tasks"],
+                    deletion_threads=pools["deletions"],
                     batch_threads=pools["batches"],
                 )
             }

@@ -27,8 +27,8 @@ from orchestrator.threads import BoundedThreads
 class Services:
     """What a handler may use.
 
-    Health checks have threads of their own, so that load can't starve them; and so have looks at Redis, so that one
-    that hangs keeps no answer from those who don't need it.
+    Health checks have threads of their own, so that load can't starve them; so have looks at Redis, so that one
+    that hangs keeps no answer from those who don't need it; and deletions, which may wait for a store that is away.
     """
 
     settings: Settings
@@ -45,6 +45,7 @@ class Services:
     watch: redis.Redis
     watch_threads: BoundedThreads
     task_threads: BoundedThreads
+    deletion_threads: BoundedThreads
     batch_threads: BoundedThreads
     streams: anyio.CapacityLimiter
     drawers: Executor

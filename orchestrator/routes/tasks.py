@@ -96,7 +96,7 @@ async def events(request: Request) -> Response:
 async def forget(request: Request) -> Response:
     """Cancel a waiting task, or forget one that is done."""
     here = services(request)
-    await here.task_threads.run(partial(here.desk.forget, task_id(request)))
+    await here.deletion_threads.run(partial(here.desk.forget, task_id(request)))
     return Response(status_code=204)
 
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from cloudinary import api, exceptions, uploader, utils
+from cloudinary.api_client import call_api
 
 from orchestrator.errors import DependencyError, StoreRejectedError, StoreUnavailableError
 from orchestrator.storage.base import object_name
@@ -65,6 +66,7 @@ class CloudStore:
         self._sleep = sleep
         # The pool of urllib3 keeps one connection and warns about each that it drops
         logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+        _try_once()
 
     def name(self, analysis_id: str) -> str:
         """Return a name for the overlays of an analysis; see `Store.name`."""
@@ -181,6 +183,13 @@ class CloudStore:
                 self._sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - spreads callers
                 wait *= 2
         return _called(call)
+
+
+def _try_once() -> None:
+    """Have the SDK's connections fail at once: they would try each call four times, and wait as often."""
+    for pools in (uploader._http, call_api._http):
+        pools.connection_pool_kw["retries"] = 0
+        pools.clear()
 
 
 def _prefix(name: str) -> str:

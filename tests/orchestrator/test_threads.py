@@ -14,13 +14,17 @@ import grpc
 import httpx
 import numpy as np
 import pytest
+import redis
 
 from orchestrator import tensors
 from orchestrator import wire_pb2 as wire
-from orchestrator.errors import BusyError
+from orchestrator.errors import BusyError, StoreUnavailableError
+from orchestrator.jobs.wiring import create_ledger
+from orchestrator.settings import Settings
 from orchestrator.threads import BoundedThreads
 from tests.orchestrator.test_model_client import FakeServer, serving
 from tests.support.api import running_api
+from tests.support.cloudinary_server import API_KEY, API_SECRET, CLOUD, cloudinary_server
 from tests.support.images import png
 from tests.support.redis_server import running_redis
 
@@ -50,6 +54,7 @@ class Running:
     client: httpx.Client
     model: SilentServer
     callers: ThreadPoolExecutor
+    redis_url: str
 
     def post(self, path: str, gray: int = 100) -> httpx.Response:
         """Send a gray image the way that a path takes it."""
@@ -76,15 +81,15 @@ def running(tmp_path: Path, **settings: str) -> Iterator[Running]:
     """Run an API with a Redis of its own and one thread for analyses."""
     model = SilentServer()
     with (
-        running_redis(tmp_path / "redis") as redis,
+        running_redis(tmp_path / "redis") as queue,
         serving(model) as port,
         running_api(
-            tmp_path / "log", REDIS_URL=redis.url, MODEL_SERVER=f"127.0.0.1:{port}", **settings
+            tmp_path / "log", REDIS_URL=queue.url, MODEL_SERVER=f"127.0.0.1:{port}", **settings
         ) as client,
         ThreadPoolExecutor(8) as callers,
     ):
         try:
-            yield Running(client, model, callers)
+            yield Running(client, model, callers, queue.url)
         finally:
             model.released.release(100)
 
@@ -112,6 +117,34 @@ def test_an_image_in_json_waits_in_line_once(tmp_path: Path) -> None:
         api.model.released.release(3)
         assert [each.result().status_code for each in analyses] == [200, 200, 200]
     assert api.model.seen == [100, 150, 200]
+
+
+def test_nobody_who_asks_for_a_task_waits_for_deletions_that_hang(tmp_path: Path) -> None:
+    """A store that does not answer may keep the threads of deletions, and those alone."""
+    count = 20  # more than the API has threads for tasks
+    with cloudinary_server() as cloud, ThreadPoolExecutor(count) as callers:
+        account = {
+            "CLOUDINARY_CLOUD_NAME": CLOUD,
+            "CLOUDINARY_API_KEY": API_KEY,
+            "CLOUDINARY_API_SECRET": API_SECRET,
+            "CLOUDINARY_UPLOAD_PREFIX": cloud.url,
+        }
+        with running(tmp_path, **account) as api:
+            accepted = [api.post("/async/v2/densenet_predict").json() for _ in range(count)]
+            with redis.Redis.from_url(api.redis_url) as client:
+                ledger = create_ledger(Settings(), client)
+                for task in accepted:
+                    ledger.begin(task["task_id"])
+                    ledger.fail(task["task_id"], StoreUnavailableError("it was away"))
+            paths = [task["status_url"] for task in accepted]
+            cloud.delay = 3
+            deletions = [callers.submit(api.client.delete, path) for path in paths]
+            line = f'cxr_threads_waiting{{pool="deletions"}} {count - 4}.0'
+            wait_for(lambda: line in api.client.get("/metrics").text)
+            assert api.client.get(paths[0]).json()["status"] == "FAILURE"
+            assert not any(each.done() for each in deletions)
+            cloud.delay = 0
+            assert {each.result().status_code for each in deletions} == {204}
 
 
 def test_whoever_finds_the_line_full_is_told_of_what_there_is_too_much() -> None:

@@ -57,11 +57,13 @@ class CloudinaryServer:
     Attributes:
         failures: Answers to give instead of the next ones: status, and a message or a body that is no JSON.
         delay: Seconds to wait before each answer.
+        delayed: The methods that wait so.
         broken_ids: Ends of public ids whose uploads are refused.
     """
 
     failures: list[tuple[int, str | bytes]] = field(default_factory=list)
     delay: float = 0.0
+    delayed: tuple[str, ...] = ("GET", "POST", "DELETE")
     broken_ids: tuple[str, ...] = ()
     assets: dict[tuple[str, str], Asset] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
@@ -79,7 +81,7 @@ class CloudinaryServer:
             self.most_at_once = max(self.most_at_once, self._at_once)
             failure = self.failures.pop(0) if self.failures else None
         try:
-            time.sleep(self.delay)
+            time.sleep(self.delay if method in self.delayed else 0)
             if failure is not None:
                 status, what = failure
                 return status, what if isinstance(what, bytes) else _error(what)

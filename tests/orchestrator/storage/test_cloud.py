@@ -3,8 +3,10 @@
 import logging
 import re
 import signal
+import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -248,6 +250,45 @@ def test_a_slow_server_is_given_up(cloud: CloudinaryServer) -> None:
     with pytest.raises(StoreUnavailableError):
         impatient(replace(account(cloud), timeout=0.2)).put(NAME, [overlay()])
     assert time.monotonic() - begin < 5
+
+
+@contextmanager
+def black_hole() -> Iterator[str]:
+    """Give an address whose packets nobody answers: the line of those who want to connect is full."""
+    with ExitStack() as line:
+        server = line.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        try:
+            while True:
+                line.enter_context(socket.create_connection(server.getsockname(), timeout=0.3))
+        except TimeoutError:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_each_attempt_waits_for_a_connection_once() -> None:
+    with black_hole() as url:
+        moments = [time.monotonic()]
+        store = CloudStore(
+            CloudAccount(
+                cloud_name=CLOUD,
+                api_key=API_KEY,
+                api_secret=API_SECRET,
+                delivery="authenticated",
+                upload_prefix=url,
+                timeout=1.0,
+            ),
+            sleep=lambda _: moments.append(time.monotonic()),
+        )
+        with pytest.raises(StoreUnavailableError):
+            store.delete(NAME)
+    assert moments[1] - moments[0] < 3
+
+
+def test_a_deletion_that_hangs_is_asked_for_once_by_each_attempt(cloud: CloudinaryServer) -> None:
+    cloud.failures = [(401, "Invalid Signature")]
+    cloud.delay, cloud.delayed = 1.0, ("DELETE",)
+    with pytest.raises(StoreRejectedError):
+        impatient(replace(account(cloud), timeout=0.2)).put(NAME, [overlay()])
+    assert [method for method, _ in cloud.requests] == ["POST", "DELETE"]
 
 
 def test_a_server_that_is_away_is_unavailable(cloud: CloudinaryServer) -> None:

@@ -6,6 +6,7 @@ The SDK holds its configuration in a global; here every call is given its own, s
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,12 @@ from typing import Any, Final, Literal
 from cloudinary import api, exceptions, uploader, utils
 from cloudinary.api_client import call_api
 
-from orchestrator.errors import DependencyError, StoreRejectedError, StoreUnavailableError
+from orchestrator.errors import (
+    DependencyError,
+    ServiceError,
+    StoreRejectedError,
+    StoreUnavailableError,
+)
 from orchestrator.storage.base import object_name
 from orchestrator.study import Overlay
 
@@ -84,14 +90,15 @@ class CloudStore:
         prefix = _prefix(name)
         try:
             return self._upload_all(prefix, overlays)
-        except BaseException:  # the end of a job's time comes as one that is nobody's here
+        except ServiceError:
+            # At the end of a job's time, which is none, they are left to its next try, which has the name
             if may_take_back():
                 self._clean_up(prefix)
             raise
 
     def delete(self, name: str) -> None:
         """Delete the overlays of a name, and their copies in the delivery network."""
-        self._retried(partial(self._delete, _prefix(name)))
+        self._retried(partial(self._delete, _prefix(name)), threading.Event())
 
     def sweep(self) -> int:
         """See `Store.sweep`; nothing there expires."""
@@ -110,19 +117,21 @@ class CloudStore:
         }
 
     def _upload_all(self, prefix: str, overlays: Sequence[Overlay]) -> tuple[str, ...]:
+        over = threading.Event()
         # Threads of this call alone: a pool kept for later would not survive a fork
         with ThreadPoolExecutor(min(len(overlays), _CONCURRENCY)) as pool:
             pending = [
-                pool.submit(self._upload, f"{prefix}{number}", overlay.content)
+                pool.submit(self._upload, f"{prefix}{number}", overlay.content, over)
                 for number, overlay in enumerate(overlays)
             ]
             try:
                 return tuple(upload.result() for upload in pending)
             finally:  # after the first failure, or the end of the job's time, the rest need not begin
+                over.set()
                 for upload in pending:
                     upload.cancel()
 
-    def _upload(self, public_id: str, content: bytes) -> str:
+    def _upload(self, public_id: str, content: bytes, over: threading.Event) -> str:
         call = partial(
             uploader.upload,
             content,
@@ -136,7 +145,7 @@ class CloudStore:
             return_error=True,
             **self._options,
         )
-        return self._url(public_id, self._retried(call))
+        return self._url(public_id, self._retried(call, over))
 
     def _url(self, public_id: str, answer: Mapping[str, Any]) -> str:
         if self._account.delivery == "upload":
@@ -170,17 +179,21 @@ class CloudStore:
         except DependencyError as err:
             _log.warning("pictures left behind in Cloudinary", extra={"code": err.code})
 
-    def _retried(self, call: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Call until there is an answer that waiting won't change, or no attempt or no time is left."""
+    def _retried(
+        self, call: Callable[[], Mapping[str, Any]], over: threading.Event
+    ) -> Mapping[str, Any]:
+        """Call until there is an answer that waiting won't change, it is over, or no attempt or no time is left."""
         until = time.monotonic() + 2 * self._account.timeout
         wait = _FIRST_WAIT
         for _ in range(_ATTEMPTS - 1):
             try:
                 return _called(call)
             except StoreUnavailableError:
-                if time.monotonic() > until:
+                if over.is_set() or time.monotonic() > until:
                     raise
                 self._sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 - spreads callers
+                if over.is_set():
+                    raise
                 wait *= 2
         return _called(call)
 

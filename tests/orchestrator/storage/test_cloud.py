@@ -225,23 +225,43 @@ def test_pictures_that_may_be_of_somebody_else_are_not_taken_back(cloud: Cloudin
     assert delivered(cloud, url).status_code == 200
 
 
-def test_what_ends_the_job_meanwhile_takes_the_pictures_back(cloud: CloudinaryServer) -> None:
-    class JobEndsError(Exception):
-        pass
+class JobEndsError(Exception):
+    """The end of a job's time."""
+
+
+@contextmanager
+def ends_within(seconds: float) -> Iterator[None]:
+    """Raise in the main thread after a while, as the alarm of a job does, and expect it to come through."""
 
     def end(*_: object) -> None:
         raise JobEndsError
 
-    cloud.delay = 0.5
     before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         with pytest.raises(JobEndsError):
-            CloudStore(account(cloud)).put(NAME, [overlay(), overlay()])
+            yield
     finally:
         signal.signal(signal.SIGALRM, before)
-    assert len(cloud.forms) == 2
+
+
+def test_what_ends_the_job_meanwhile_leaves_the_pictures_to_its_next_try(
+    cloud: CloudinaryServer,
+) -> None:
+    cloud.delay = 0.5
+    store = CloudStore(account(cloud))
+    with ends_within(0.2):
+        store.put(NAME, [overlay(), overlay()])
+    assert len(cloud.assets) == 2
+    store.delete(NAME)
     assert cloud.assets == {}
+
+
+def test_what_ends_the_job_meanwhile_ends_the_attempts_too(cloud: CloudinaryServer) -> None:
+    cloud.failures = [(500, "General Error")] * 20
+    with ends_within(0.3):
+        CloudStore(account(cloud), sleep=lambda _: time.sleep(1)).put(NAME, [overlay(), overlay()])
+    assert [method for method, _ in cloud.requests] == ["POST", "POST"]
 
 
 def test_a_slow_server_is_given_up(cloud: CloudinaryServer) -> None:

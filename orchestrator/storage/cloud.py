@@ -93,7 +93,7 @@ class CloudStore:
         except ServiceError:
             # At the end of a job's time, which is none, they are left to its next try, which has the name
             if may_take_back():
-                self._clean_up(prefix)
+                self._clean_up(partial(self._delete, prefix))
             raise
 
     def delete(self, name: str) -> None:
@@ -145,7 +145,11 @@ class CloudStore:
             return_error=True,
             **self._options,
         )
-        return self._url(public_id, self._retried(call, over))
+        answer = self._retried(call, over)
+        if answer["public_id"] != public_id:
+            self._clean_up(partial(self._destroy, answer["public_id"]))
+            raise _renamed()
+        return self._url(public_id, answer)
 
     def _url(self, public_id: str, answer: Mapping[str, Any]) -> str:
         if self._account.delivery == "upload":
@@ -172,10 +176,20 @@ class CloudStore:
         )
         return answer
 
-    def _clean_up(self, prefix: str) -> None:
-        """Delete what was uploaded before another upload failed; once, as nobody holds a URL of it."""
+    def _destroy(self, public_id: str) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = uploader.destroy(
+            public_id,
+            type=self._account.delivery,
+            invalidate=True,
+            return_error=True,
+            **self._options,
+        )
+        return answer
+
+    def _clean_up(self, delete: Callable[[], Mapping[str, Any]]) -> None:
+        """Delete what was uploaded in vain; once, as nobody holds a URL of it."""
         try:
-            _called(partial(self._delete, prefix))
+            _called(delete)
         except DependencyError as err:
             _log.warning("pictures left behind in Cloudinary", extra={"code": err.code})
 
@@ -235,4 +249,11 @@ def _rejected(reason: object) -> StoreRejectedError:
     return StoreRejectedError(
         f"Cloudinary refuses the service's request ({reason}); the operator must look at the"
         " CLOUDINARY settings and the account"
+    )
+
+
+def _renamed() -> StoreRejectedError:
+    return StoreRejectedError(
+        "Cloudinary keeps pictures by other names than the service gives them: a default upload preset of the"
+        " account changes names; the operator must take folder and public_id out of it, or it out of the defaults"
     )

@@ -59,12 +59,14 @@ class CloudinaryServer:
         delay: Seconds to wait before each answer.
         delayed: The methods that wait so.
         broken_ids: Ends of public ids whose uploads are refused.
+        preset_prefix: What the account's default upload preset puts before public ids.
     """
 
     failures: list[tuple[int, str | bytes]] = field(default_factory=list)
     delay: float = 0.0
     delayed: tuple[str, ...] = ("GET", "POST", "DELETE")
     broken_ids: tuple[str, ...] = ()
+    preset_prefix: str = ""
     assets: dict[tuple[str, str], Asset] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     forms: list[dict[str, str]] = field(default_factory=list)
@@ -94,6 +96,8 @@ class CloudinaryServer:
         match method, path.strip("/").split("/"):
             case "POST", ["v1_1", cloud, "image", "upload"] if cloud == CLOUD:
                 return self._upload(headers["content-type"], body)
+            case "POST", ["v1_1", cloud, "image", "destroy"] if cloud == CLOUD:
+                return self._destroy(headers["content-type"], body)
             case "DELETE", ["v1_1", cloud, "resources", "image", kind] if cloud == CLOUD:
                 return self._delete(kind, headers, body)
             case "GET", [cloud, "image", kind, *rest] if cloud == CLOUD:
@@ -117,7 +121,7 @@ class CloudinaryServer:
         except UnidentifiedImageError:
             return 400, _error("Invalid image file")
         asset = Asset(content, _FORMATS[picture.format or ""], int(form["timestamp"]))
-        kind, public_id = form.get("type", "upload"), form["public_id"]
+        kind, public_id = form.get("type", "upload"), self.preset_prefix + form["public_id"]
         with self._lock:
             self.assets[kind, public_id] = asset
         place = f"res.cloudinary.com/{CLOUD}/image/{kind}/v{asset.version}/{public_id}"
@@ -136,6 +140,15 @@ class CloudinaryServer:
             "url": f"http://{place}.{asset.format}",
             "secure_url": f"https://{place}.{asset.format}",
         }
+
+    def _destroy(self, content_type: str, body: bytes) -> tuple[int, Any]:
+        form, _, _ = _multipart(content_type, body)
+        refused = _refused(form)
+        if refused is not None:
+            return refused
+        with self._lock:
+            gone = self.assets.pop((form.get("type", "upload"), form["public_id"]), None)
+        return 200, {"result": "ok" if gone else "not found"}
 
     def _delete(self, kind: str, headers: Any, body: bytes) -> tuple[int, Any]:
         expected = base64.b64encode(f"{API_KEY}:{API_SECRET}".encode()).decode()

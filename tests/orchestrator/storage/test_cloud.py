@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from typing import Literal
 from urllib.parse import urlsplit
 
 import httpx
@@ -215,6 +216,18 @@ def test_one_failed_upload_takes_the_others_back(cloud: CloudinaryServer) -> Non
     with pytest.raises(StoreRejectedError):
         impatient(account(cloud)).put(NAME, [overlay(), overlay(), overlay()])
     assert cloud.assets == {}
+
+
+@pytest.mark.parametrize("delivery", ["authenticated", "upload"])
+def test_an_account_that_changes_names_keeps_nothing_and_says_so(
+    cloud: CloudinaryServer, delivery: Literal["authenticated", "upload"]
+) -> None:
+    cloud.preset_prefix = "studies/"
+    store = impatient(replace(account(cloud), delivery=delivery))
+    with pytest.raises(StoreRejectedError, match="default upload preset") as caught:
+        store.put(NAME, [overlay(), overlay()])
+    assert cloud.assets == {}
+    assert "studies" not in str(caught.value)
 
 
 def test_pictures_that_may_be_of_somebody_else_are_not_taken_back(cloud: CloudinaryServer) -> None:

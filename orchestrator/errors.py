@@ -188,7 +188,7 @@ class ImplausibleSizeError(RequestError):
 
 
 class ResultTooLargeError(RequestError):
-    """The overlays that were asked for take more bytes together than the limit."""
+    """The overlays that were asked for take more bytes together than the limit, or one more than the store takes."""
 
     status = 422
     code = "result_too_large"

@@ -18,6 +18,7 @@ def host(
 
     Raises:
         DependencyError: The store can't keep them.
+        ResultTooLargeError: One is too large for it.
     """
     urls = store.put(name, analysis.overlays, may_take_back)
     return as_json(analysis, urls)

@@ -40,6 +40,7 @@ class Store(Protocol):
         Raises:
             StoreUnavailableError: They can't be kept now.
             StoreRejectedError: They can't be kept until the operator mends something.
+            ResultTooLargeError: One has more bytes than the store takes.
         """
         ...
 

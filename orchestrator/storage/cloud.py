@@ -19,6 +19,7 @@ from cloudinary.api_client import call_api
 
 from orchestrator.errors import (
     DependencyError,
+    ResultTooLargeError,
     ServiceError,
     StoreRejectedError,
     StoreUnavailableError,
@@ -34,6 +35,8 @@ _CONCURRENCY: Final = 5
 _RETRY_AFTER: Final = 30
 # Statuses that pass by themselves; Cloudinary says 420 for its rate limit, and 429.
 _PASSING: Final = frozenset({408, 420, 425, 429, 500, 502, 503, 504})
+# What a 400 begins with if a picture has more bytes than the account's plan lets it have.
+_TOO_LARGE: Final = "File size too large"
 _LASTING: Final = (
     exceptions.AlreadyExists,
     exceptions.AuthorizationRequired,
@@ -235,6 +238,8 @@ def _called(call: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
     if error is None:
         return answer
     status = error["http_code"]
+    if status == 413 or str(error.get("message")).startswith(_TOO_LARGE):
+        raise _too_large()
     raise _unavailable(status) if status in _PASSING else _rejected(status)
 
 
@@ -256,4 +261,11 @@ def _renamed() -> StoreRejectedError:
     return StoreRejectedError(
         "Cloudinary keeps pictures by other names than the service gives them: a default upload preset of the"
         " account changes names; the operator must take folder and public_id out of it, or it out of the defaults"
+    )
+
+
+def _too_large() -> ResultTooLargeError:
+    return ResultTooLargeError(
+        "expected overlays that each have at most as many bytes as the account's plan at Cloudinary allows, got a"
+        " larger one; take format jpeg or a smaller max_size"
     )

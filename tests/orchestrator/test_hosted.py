@@ -258,6 +258,9 @@ def test_with_an_account_pictures_go_to_cloudinary(tmp_path: Path) -> None:
             cloud.failures = [(401, "Invalid Signature")]
             response = api.post(PATH, json={"image": ENCODED})
             assert_problem(response, 502, "store_rejected")
+            cloud.most_bytes = 100
+            response = api.post(PATH, json={"image": ENCODED})
+            assert_problem(response, 422, "result_too_large")
     log = (tmp_path / "log").read_text()
     assert API_SECRET not in log
     assert "cxr-" not in log

@@ -59,6 +59,7 @@ class CloudinaryServer:
         delay: Seconds to wait before each answer.
         delayed: The methods that wait so.
         broken_ids: Ends of public ids whose uploads are refused.
+        most_bytes: How large a picture may be.
         preset_prefix: What the account's default upload preset puts before public ids.
     """
 
@@ -66,6 +67,7 @@ class CloudinaryServer:
     delay: float = 0.0
     delayed: tuple[str, ...] = ("GET", "POST", "DELETE")
     broken_ids: tuple[str, ...] = ()
+    most_bytes: int = 10_485_760
     preset_prefix: str = ""
     assets: dict[tuple[str, str], Asset] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
@@ -116,6 +118,11 @@ class CloudinaryServer:
             return 400, _error("Missing required parameter - file")
         if form["public_id"].endswith(self.broken_ids or ("/",)):
             return 400, _error("public_id is not valid")
+        if len(content) > self.most_bytes:
+            return 400, _error(
+                f"File size too large. Got {len(content)}. Maximum is {self.most_bytes}."
+                " Upgrade your plan to enjoy higher limits"
+            )
         try:
             picture = Image.open(io.BytesIO(content))
         except UnidentifiedImageError:

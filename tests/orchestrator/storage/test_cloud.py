@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from orchestrator.errors import StoreRejectedError, StoreUnavailableError
+from orchestrator.errors import ResultTooLargeError, StoreRejectedError, StoreUnavailableError
 from orchestrator.storage.cloud import CloudAccount, CloudStore
 from tests.support.cloudinary_server import (
     API_KEY,
@@ -228,6 +228,26 @@ def test_an_account_that_changes_names_keeps_nothing_and_says_so(
         store.put(NAME, [overlay(), overlay()])
     assert cloud.assets == {}
     assert "studies" not in str(caught.value)
+
+
+def test_a_picture_that_the_plan_does_not_take_is_the_caller_s_to_mend(
+    cloud: CloudinaryServer,
+) -> None:
+    small, large = overlay(), overlay(file_format="PNG")
+    large = replace(large, content=large.content + bytes(5000))
+    cloud.most_bytes = 5000
+    with pytest.raises(ResultTooLargeError, match="take format jpeg or a smaller max_size") as told:
+        impatient(account(cloud)).put(NAME, [small, large])
+    assert "5000" not in str(told.value)
+    assert "Upgrade" not in str(told.value)
+    assert len(cloud.forms) == 2  # neither was sent again
+    assert cloud.assets == {}
+
+
+def test_a_body_that_is_too_large_is_too_large_a_picture(cloud: CloudinaryServer) -> None:
+    cloud.failures = [(413, "Request Entity Too Large")]
+    with pytest.raises(ResultTooLargeError):
+        impatient(account(cloud)).put(NAME, [overlay()])
 
 
 def test_pictures_that_may_be_of_somebody_else_are_not_taken_back(cloud: CloudinaryServer) -> None:

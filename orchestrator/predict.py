@@ -2,12 +2,12 @@
 
 import csv
 import sys
-from collections.abc import Callable, Container, Generator, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
-from itertools import count, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -74,9 +74,9 @@ def predict(
     """Analyse images and folders of images; write report and overlays of each under OUTPUT.
 
     A folder is searched for image files at any depth; pictures of earlier results are left out.
-    predictions.csv holds a line per image, with its path as source. The pictures of an earlier result of the
-    same image are removed. The status is 1 if any image got no result. A service that needs a key is shown
-    the one in CXR_API_KEY.
+    predictions.csv holds a line per image, with its path as source, the model that answered and its warnings, which
+    are repeated at the end. The pictures of an earlier result of the same image are removed. The status is 1 if any
+    image got no result. A service that needs a key is shown the one in CXR_API_KEY.
     """
     items = collect(images)
     make_folder(output)
@@ -95,10 +95,18 @@ def predict(
             _write_table(output, rows)
     for item, reason in failures:
         click.echo(f"{click.format_filename(item.path)}: {reason}", err=True)
+    for sentence in _cautions(rows):
+        click.echo(sentence, err=True)
     where = f"results in {click.format_filename(output)}" if rows else "nothing was written"
     click.echo(f"{len(rows)} of {len(items)} images analysed; {where}")
     if failures:
         raise click.exceptions.Exit(1)
+
+
+def _cautions(rows: Sequence[tuple[Item, dict[str, Any]]]) -> Iterable[str]:
+    """Return each warning and each notice of the reports once."""
+    warnings = (warning for _, report in rows for warning in report["warnings"])
+    return dict.fromkeys(chain(warnings, (report["notice"] for _, report in rows)))
 
 
 def collect(paths: Sequence[Path]) -> list[Item]:
@@ -208,7 +216,7 @@ def _receive(
 
 
 def _write_table(output: Path, rows: Sequence[tuple[Item, dict[str, Any]]]) -> None:
-    """Write one line per image: its result folder, the findings, every probability, and where it came from.
+    """Write one line per image: its result folder, findings, probabilities, where it came from, and who says so.
 
     Raises:
         click.ClickException: It can't be written.
@@ -228,9 +236,11 @@ def _write_lines(path: Path, rows: Sequence[tuple[Item, dict[str, Any]]]) -> Non
     # names that are no UTF-8 are written as they are
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         table = csv.writer(file)
-        table.writerow(["image", "findings", *labels, "source"])
+        table.writerow(["image", "findings", *labels, "source", "model", "version", "warnings"])
         for item, report in sorted(rows, key=lambda row: row[0].target):
             probabilities = {each["label"]: each["probability"] for each in report["predictions"]}
             findings = "|".join(report["findings"])
             numbers = [probabilities.get(name) for name in labels]
-            table.writerow([item.target, findings, *numbers, item.path])
+            model, warnings = report["model"], "|".join(report["warnings"])
+            origin = [item.path, model["name"], model["version"], warnings]
+            table.writerow([item.target, findings, *numbers, *origin])

@@ -135,6 +135,9 @@ class Batches:
             "analysis_id": report["analysis_id"],
             "findings": "|".join(report["findings"]),
             **probabilities,
+            "model": report["model"]["name"],
+            "version": report["model"]["version"],
+            "warnings": "|".join(report["warnings"]),
         }
 
 
@@ -175,9 +178,10 @@ def _entry(index: int, task_id: str, task: Task | None) -> BatchEntry:
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
     columns = ["index", "status", "code", "analysis_id", "findings"]
-    columns += [name for row in rows for name in row if name not in columns]
+    last = ["model", "version", "warnings"]
+    labels = dict.fromkeys(name for row in rows for name in row if name not in columns + last)
     file = io.StringIO()
-    table = csv.DictWriter(file, list(dict.fromkeys(columns)), restval="")
+    table = csv.DictWriter(file, [*columns, *labels, *last], restval="")
     table.writeheader()
     table.writerows(rows)
     return file.getvalue()

@@ -24,12 +24,21 @@ from orchestrator.predict import collect
 
 PREDICTIONS = [{"label": "Mass", "probability": 0.9}, {"label": "No Finding", "probability": 0.1}]
 PICTURE = "01_Mass.jpg"
+WARNINGS = ["The weights are untrained.", "Adults only; no lateral views."]
+NOTICE = "Not for clinical use."
 
 
 def archive(picture: bytes = b"picture") -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as opened:
-        report = {"predictions": PREDICTIONS, "findings": ["Mass"], "overlays": [{"file": PICTURE}]}
+        report = {
+            "model": {"name": "densenet", "version": 3},
+            "predictions": PREDICTIONS,
+            "findings": ["Mass"],
+            "warnings": WARNINGS,
+            "notice": NOTICE,
+            "overlays": [{"file": PICTURE}],
+        }
         opened.writestr("report.json", json.dumps(report))
         opened.writestr(PICTURE, picture)
     return buffer.getvalue()
@@ -106,10 +115,11 @@ def test_a_folder_is_sent_and_its_results_are_written(tmp_path: Path) -> None:
     assert "2 of 2 images analysed" in run.output
     assert (output / "DOE_JANE" / "01_Mass.jpg").read_bytes() == b"picture"
     assert json.loads((output / "ward" / "a" / "report.json").read_text())["findings"] == ["Mass"]
+    origin = ["densenet", "3", "The weights are untrained.|Adults only; no lateral views."]
     assert list(csv.reader((output / "predictions.csv").read_text().splitlines())) == [
-        ["image", "findings", "Mass", "No Finding", "source"],
-        ["DOE_JANE", "Mass", "0.9", "0.1", str(images / "DOE_JANE.png")],
-        ["ward/a", "Mass", "0.9", "0.1", str(images / "ward" / "a.JPG")],
+        ["image", "findings", "Mass", "No Finding", "source", "model", "version", "warnings"],
+        ["DOE_JANE", "Mass", "0.9", "0.1", str(images / "DOE_JANE.png"), *origin],
+        ["ward/a", "Mass", "0.9", "0.1", str(images / "ward" / "a.JPG"), *origin],
     ]
     # two images and one that was sent again after the 503; never a file's name
     assert len(service.bodies) == 3
@@ -244,6 +254,7 @@ def test_where_nothing_is_analysed_an_earlier_table_stays_and_nothing_else_is_sa
     run = CliRunner().invoke(main, ["predict", str(images), *where])
     assert run.exit_code == 1
     assert run.stdout == "0 of 1 images analysed; nothing was written\n"
+    assert "clinical" not in run.stderr
     assert (output / "predictions.csv").read_text() == "earlier"
 
 
@@ -259,13 +270,16 @@ def test_a_table_that_can_not_be_written_is_told_of(tmp_path: Path) -> None:
 
 
 def test_progress_is_not_part_of_what_is_printed(tmp_path: Path) -> None:
-    images = some_images(tmp_path / "night", 1)
+    images = some_images(tmp_path / "night", 2)
     with running() as service:
         where = ["--server", f"http://127.0.0.1:{service.server_port}"]
         arguments = ["predict", str(images), *where, "--output", str(tmp_path / "out")]
         run = CliRunner().invoke(main, arguments)
     assert "Analysing" in run.stderr
-    assert run.stdout == f"1 of 1 images analysed; results in {tmp_path / 'out'}\n"
+    assert run.stderr.splitlines()[-3:] == [*WARNINGS, NOTICE]
+    for sentence in (*WARNINGS, NOTICE):
+        assert run.stderr.count(sentence) == 1
+    assert run.stdout == f"2 of 2 images analysed; results in {tmp_path / 'out'}\n"
 
 
 def test_nothing_is_sent_where_no_result_can_be_written(tmp_path: Path) -> None:
@@ -362,7 +376,7 @@ def test_names_that_are_no_utf_8_are_written_as_they_are(tmp_path: Path) -> None
     assert "1 of 2 images analysed" in run.stdout
     assert run.returncode == 1
     line = b"\xffgood,Mass,0.9,0.1," + os.fsencode(tmp_path / os.fsdecode(b"\xffgood.png"))
-    assert (output / "predictions.csv").read_bytes().splitlines()[1] == line
+    assert (output / "predictions.csv").read_bytes().splitlines()[1].startswith(line + b",")
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:

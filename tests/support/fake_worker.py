@@ -43,7 +43,7 @@ CARD = ModelCard(
 
 
 class FakeModel:
-    """Say the same of every image; be slow, away, wrong or the work-horse's death, if the environment says so.
+    """Say the same of every image; be slow, away, wrong or the work-horse's death, or warn, if the environment says so.
 
     It may say, too, that Redis is filled for a while, or that the task ends by another worker's doing.
     """
@@ -67,7 +67,9 @@ class FakeModel:
         logits = np.array([1.0, -1.0, 0.0], np.float32)
         probabilities = np.array([0.73, 0.27, 0.5], np.float32)
         maps = np.ones((3, 2, 2), np.float32)
-        return Servable(1, CARD, CARD.thresholds), RawPrediction(1, logits, probabilities, maps)
+        warnings = tuple(filter(None, os.environ.get("FAKE_WARNINGS", "").split("|")))
+        card = replace(CARD, warnings=warnings)
+        return Servable(1, card, card.thresholds), RawPrediction(1, logits, probabilities, maps)
 
 
 def fill_redis(seconds: float) -> None:

@@ -25,6 +25,8 @@ from orchestrator.storage.create import create_store
 from orchestrator.study import Options
 from tests.support.images import gradient, png
 
+WARNINGS = "The weights are untrained.|Adults only."
+
 
 def zipped(*files: tuple[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     buffer = io.BytesIO()
@@ -148,7 +150,7 @@ def test_a_batch_ends_in_one_archive_with_a_line_per_image(
     image = png(gradient(64, 64))
     shown, _ = desk.submit_batch(Submission([image, b"no image", image], Options(), is_batch=True))
     assert (shown["status"], shown["count"]) == ("PENDING", 3)
-    work()
+    work(FAKE_WARNINGS=WARNINGS)
     batch = desk.batches.find(shown["batch_id"])
     answer = batch.as_json()
     assert answer["counts"] == {"SUCCESS": 2, "FAILURE": 1}
@@ -160,6 +162,12 @@ def test_a_batch_ends_in_one_archive_with_a_line_per_image(
         assert archive.testzip() is None
         assert archive.namelist() == ["0001/report.json", "0001/01_Mass.jpg", "summary.csv"]
         rows = list(csv.DictReader(io.StringIO(archive.read("summary.csv").decode())))
+    assert list(rows[0]) == [
+        *("index", "status", "code", "analysis_id", "findings", "Mass", "Edema", "No Finding"),
+        *("model", "version", "warnings"),
+    ]
+    assert list(rows[0].values())[-3:] == ["densenet", "1", WARNINGS]
+    assert list(rows[1].values())[-3:] == ["", "", ""]
     assert [row["status"] for row in rows] == ["SUCCESS", "FAILURE", "FORGOTTEN"]
     assert rows[0]["findings"] == "Mass"
     assert float(rows[0]["Mass"]) == pytest.approx(0.73)

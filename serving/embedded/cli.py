@@ -46,7 +46,7 @@ def _flag(name: str, default: bool, text: str) -> Callable[[_F], _F]:
 )
 @click.option(
     "--num_load_threads",
-    default=1,
+    default=0,
     help="Taken, and without effect: a version that fails to load keeps no other waiting.",
 )
 @click.option("--max_num_load_retries", default=5, help="How often a failed load is tried again.")

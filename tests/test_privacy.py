@@ -19,7 +19,7 @@ from tests.support.api import wait_until_answered
 from tests.support.keys import ADMIN, API_KEYS, PREDICT, READ, bearer
 from tests.support.leaks import Marks
 from tests.support.marked_images import broken_images, marked_images, marked_zip
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 from tests.support.workers import CXR, Service, Stack, running_stack
 
 IMAGE_KEYS = {"jfif", "jfif_version", "jfif_unit", "jfif_density", "dpi", "loop", "background"}

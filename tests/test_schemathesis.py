@@ -17,7 +17,7 @@ from tests.orchestrator.test_model_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.images import gradient, png
 from tests.support.keys import ADMIN, API_KEYS
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 from tests.support.redis_server import running_redis
 from tests.support.workers import Stack, running_stack
 

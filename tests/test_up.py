@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.api import wait_until_answered
 from tests.support.images import gradient, png
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 from tests.support.processes import lives
 
 pytestmark = pytest.mark.tensorflow

@@ -21,7 +21,7 @@ from PIL import Image
 from benchmarks.client import CONTENT_TYPE, form
 from benchmarks.rivals.environment import RivalError, interpreter
 from benchmarks.service import THREE, exported
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 START_SECONDS: Final = 180.0

@@ -30,7 +30,7 @@ from tests.containers.env_example import COMPOSE
 from tests.containers.outage import check_outage
 from tests.containers.saying import answered, say, wait_for
 from tests.containers.watchers import check_dashboard, check_grafana, check_prometheus
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 
 _TAG: Final = "stack-test"
 _OWN: Final = tuple(f"cxr-{name}:{_TAG}" for name in ("service", "export", "model-server"))

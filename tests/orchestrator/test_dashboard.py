@@ -20,7 +20,7 @@ from orchestrator.redis_client import connect
 from orchestrator.settings import Settings, SettingsError
 from orchestrator.study import Options
 from tests.support.images import gradient, png
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.workers import CXR, Service
 

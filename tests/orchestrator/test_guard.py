@@ -17,7 +17,7 @@ from orchestrator.app import create_app
 from orchestrator.settings import Settings
 from tests.support.api import running_api
 from tests.support.keys import ADMIN, API_KEYS, PREDICT, READ, bearer
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 
 ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 ROUTES: list[BaseRoute] = create_app(Settings()).routes

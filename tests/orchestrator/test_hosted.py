@@ -22,8 +22,8 @@ from tests.orchestrator.test_model_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.cloudinary_server import API_KEY, API_SECRET, CLOUD, cloudinary_server
 from tests.support.images import encoded, gradient, png
-from tests.support.model_server import free_port
 from tests.support.overlays import overlay
+from tests.support.ports import free_port
 
 PATH = "/v2/densenet_predict"
 SOUND = png(gradient(300, 200))

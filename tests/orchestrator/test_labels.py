@@ -10,7 +10,7 @@ from orchestrator.model_client import ModelClient
 from orchestrator.routes.labels import refuse_early
 from orchestrator.study import Options
 from tests.orchestrator.test_model_client import CARD, FakeServer, connected, serving
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 
 GOUT = Options(heatmaps=("Gout",))
 

@@ -19,7 +19,7 @@ from orchestrator import errors, grpc_errors, model_channel, model_client, tenso
 from orchestrator import wire_pb2 as wire
 from orchestrator.model_client import ModelClient
 from serving.contract import ModelCard
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 
 CARD = ModelCard(
     labels=("Edema", "Mass"),

@@ -14,7 +14,7 @@ from orchestrator import redis_client
 from orchestrator.errors import RedisUnavailableError
 from orchestrator.redis_client import Script, connect, connect_async, connect_briefly, translated
 from tests.support.failover import Pair, running_pair
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer, running_redis
 
 

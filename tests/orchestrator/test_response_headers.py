@@ -11,7 +11,7 @@ from tests.orchestrator.test_model_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.images import gradient, png
 from tests.support.keys import ADMIN, API_KEYS, bearer
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 
 ORIGIN = "https://viewer.example"
 

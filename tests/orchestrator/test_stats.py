@@ -18,7 +18,7 @@ from orchestrator.routes.negotiation import negotiate
 from tests.orchestrator.test_model_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.images import gradient, png
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer, running_redis
 
 SOUND = png(gradient(64, 64))

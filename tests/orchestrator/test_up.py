@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator import up
 from orchestrator.settings import Settings, SettingsError
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 
 
 @pytest.mark.parametrize(

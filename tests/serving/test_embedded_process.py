@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.serving.conftest import Start
-from tests.support.model_server import Kind, announced, free_port, model_flags
+from tests.support.model_server import Kind, announced, model_flags
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.tensorflow
 

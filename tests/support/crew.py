@@ -9,7 +9,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.api import wait_until_answered
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 from tests.support.workers import CXR, Service, Stack, running_stack
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

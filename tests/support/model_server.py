@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from orchestrator import tensors
 from orchestrator import wire_pb2 as wire
 from serving.contract import MODEL_NAME
+from tests.support.ports import free_port
 
 Kind = Literal["embedded", "genuine"]
 
@@ -119,13 +120,6 @@ class RunningServer:
 def genuine_binary() -> str | None:
     """Return the path of a genuine tensorflow_model_server, if one was named."""
     return os.environ.get(GENUINE_VARIABLE)
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 @contextmanager

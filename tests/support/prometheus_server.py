@@ -1,6 +1,5 @@
 """Run a real Prometheus on the rules of monitoring/, and ask it."""
 
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +10,8 @@ from typing import Any
 
 import httpx
 import yaml
+
+from tests.support.ports import free_port
 
 MONITORING = Path(__file__).parents[2] / "monitoring"
 
@@ -64,8 +65,7 @@ def running_prometheus(
         job["static_configs"] = [{"targets": list(targets.get(job["job_name"], ()))}]
     path = folder / "prometheus.yaml"
     path.write_text(yaml.safe_dump(configuration))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [

@@ -1,7 +1,6 @@
 """Run a real Valkey, from its wheel, that can be killed and started again on its file."""
 
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import redis
 
 from orchestrator.embedded_redis import server_command
+from tests.support.ports import free_port
 
 
 @dataclass
@@ -71,9 +71,7 @@ class RedisServer:
 def running_redis(folder: Path) -> Iterator[RedisServer]:
     """Run a Valkey until the block ends."""
     folder.mkdir(parents=True, exist_ok=True)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    server = RedisServer(folder, port)
+    server = RedisServer(folder, free_port())
     server.start()
     try:
         yield server

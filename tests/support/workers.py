@@ -20,7 +20,7 @@ import psutil
 
 from orchestrator.settings import Settings
 from tests.support.api import wait_until_answered
-from tests.support.model_server import free_port
+from tests.support.ports import free_port
 from tests.support.processes import lives
 from tests.support.redis_server import RedisServer, running_redis
 

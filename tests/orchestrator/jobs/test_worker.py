@@ -53,8 +53,8 @@ from tests.support.cloudinary_server import API_KEY, API_SECRET, CLOUD, cloudina
 from tests.support.failover import running_pair
 from tests.support.fake_worker import FakeModel
 from tests.support.images import gradient, png
-from tests.support.model_server import free_port
 from tests.support.overlays import overlay
+from tests.support.ports import free_port
 from tests.support.workers import CXR, Service
 
 IMAGE = png(gradient(64, 64))

@@ -17,9 +17,8 @@ from orchestrator.answers import (
     WorkersHealthAnswer,
 )
 from orchestrator.errors import (
-    ModelContractError,
-    ModelFailedError,
-    ModelTimeoutError,
+    BusyError,
+    DependencyError,
     ModelUnavailableError,
     ServiceError,
 )
@@ -88,7 +87,9 @@ async def _model(request: Request) -> ServedModel:
     here = services(request)
     try:
         servable = await here.health_threads.run(partial(available, here.model))
-    except (ModelTimeoutError, ModelFailedError, ModelContractError) as err:
+    except BusyError:
+        raise
+    except DependencyError as err:
         raise ModelUnavailableError(err.detail, retry_after=_RETRY_AFTER) from err
     return {
         "name": servable.card.name,

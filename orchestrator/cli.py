@@ -6,6 +6,7 @@ from typing import Final
 import click
 
 from orchestrator.dashboard import dashboard
+from orchestrator.env_file import load_env_file
 from orchestrator.evaluation.calibrate import calibrate
 from orchestrator.evaluation.evaluate import evaluate
 from orchestrator.key import key
@@ -63,6 +64,7 @@ def _unavailable(name: str, message: str) -> click.Command:
 @click.version_option(package_name="cxr-service")
 def main() -> None:
     """Classify chest radiographs and show where the evidence lies. Not for clinical use."""
+    load_env_file()
 
 
 main.add_command(dashboard)

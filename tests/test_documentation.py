@@ -24,6 +24,7 @@ from gradcam.plan import plan
 from gradcam.wording import Wording
 from orchestrator.app import create_app
 from orchestrator.errors import ServiceError
+from orchestrator.jobs.callbacks import signature
 from orchestrator.openapi.document import error_text
 from orchestrator.settings import Settings
 from orchestrator.study import Options
@@ -179,6 +180,21 @@ def test_pictures_that_are_printed_have_the_size_that_defaults_give() -> None:
     for picture in (overlay, json.loads(printed["HostedPicture"])):
         assert (picture["width"], picture["height"]) == layout.size
         assert picture["radiograph"] == asdict(layout.radiograph)
+
+
+def test_the_check_that_is_printed_takes_what_the_service_has_just_signed() -> None:
+    (example,) = [block for block in blocks("python") if "def is_genuine" in block]
+    names: dict[str, Any] = {}
+    exec(example, names)
+    is_genuine, secret, body = names["is_genuine"], b"secret", b'{"event": "task.done"}'
+    now, before = str(int(time.time())), str(int(time.time()) - 310)
+    signed = f"t={now},v1={signature(secret, now, body)}"
+    assert is_genuine(secret, signed, body) is True
+    assert is_genuine(b"another", signed, body) is False
+    assert is_genuine(secret, signed, body + b" ") is False
+    assert is_genuine(secret, f"t={before},v1={signature(secret, before, body)}", body) is False
+    for given in ("", "t=,v1=", f"t={now}", f"t=x,v1={signature(secret, now, body)}", "t=1,v1=ü"):
+        assert is_genuine(secret, given, body) is False
 
 
 def test_the_table_of_errors_is_the_tree_of_errors() -> None:

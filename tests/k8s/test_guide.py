@@ -41,6 +41,11 @@ def everything() -> Manifests:
 FIRST, REGISTRY, THRESHOLDS, AUTHORITIES = re.findall(
     r"^```yaml\n(.*?)^```$", GUIDE, re.DOTALL | re.MULTILINE
 )
+(POLICIES,) = re.findall(
+    r"^```yaml\n(.*?)^```$",
+    (K8S / "components" / "network-policies" / "README.md").read_text(),
+    re.DOTALL | re.MULTILINE,
+)
 
 
 def rendered(folder: Path, text: str) -> Manifests:
@@ -58,6 +63,7 @@ def rendered(folder: Path, text: str) -> Manifests:
     (ours / "kustomization.yaml").write_text(text)
     (ours / "thresholds.json").write_text("{}")
     (ours / "authorities.pem").write_text("certificates")
+    (ours / "policies.yaml").write_text(POLICIES)
     return render(ours)
 
 
@@ -103,6 +109,21 @@ def test_a_login_for_images_and_thresholds_hold_in_that_overlay(tmp_path: Path) 
     }
     path = "/etc/cxr/thresholds/thresholds.json"
     assert told == {"Deployment/api": path, "Deployment/worker": path}
+
+
+@needs_kubectl
+def test_policies_of_ones_own_hold_in_that_overlay(tmp_path: Path) -> None:
+    manifests = rendered(tmp_path, with_snippets("resources: [policies.yaml]"))
+    assert complaints(manifests) == []
+    pods = {
+        each["metadata"]["name"]: {
+            workload.name for workload in manifests.selected(each["spec"]["podSelector"])
+        }
+        for each in manifests.of("NetworkPolicy")
+    }
+    apis = {"Deployment/api", "Deployment/api-canary"}
+    assert pods["callers"] == apis
+    assert pods["receivers"] == apis | {"Deployment/worker", "Deployment/worker-canary"}
 
 
 @needs_kubectl

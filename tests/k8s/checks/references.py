@@ -10,7 +10,7 @@ from tests.k8s.manifests import Manifests, Object, Workload, texts
 
 # docs/kubernetes.md has the commands that create what is in no manifest.
 _GUIDE: Final = ROOT / "docs" / "kubernetes.md"
-_CREATED: Final = re.compile(r"create secret generic (\S+)(.*?)(?:\n\n|\Z)", re.DOTALL)
+_CREATED: Final = re.compile(r"create secret generic (\S+)(.*?)(?:\n## |\Z)", re.DOTALL)
 _KEY: Final = re.compile(r"--from-(?:literal|file)=([\w.-]+)=")
 
 

@@ -246,7 +246,9 @@ class Settings:
         16, _integer(1, 1024), "Calls to the model server in flight at once, per process."
     )
     model_path: Path | None = _setting(
-        None, _optional_path, "A .keras file that `cxr up` exports (once per content) and serves."
+        None,
+        _optional_path,
+        "A .keras or .h5 file that `cxr up` exports (once per content) and serves.",
     )
     model_labels: Path | None = _setting(
         None, _optional_path, "Labels of MODEL_PATH, one a line; ChestX-ray14's if unset."

@@ -1,13 +1,14 @@
 """The end of every task is in the audit trail, once."""
 
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import redis
 
-from orchestrator.audit.trail import FIELDS, KEY, AuditReader
+from orchestrator.audit.trail import KEY, AuditReader
 from orchestrator.jobs.submit import Submission
 from orchestrator.jobs.wiring import create_ledger, create_submitter
 from orchestrator.settings import Settings
@@ -46,7 +47,11 @@ def test_ends_of_tasks_are_added_with_whose_they_were(
         for task, caller, outcome in [(good, "ward7", "ok"), (bad, "ward8", "not_an_image")]
     ]
     kept: Any = client.xrange(KEY)
-    assert [[name.decode() for name in fields] for _, fields in kept] == [list(FIELDS)] * 2
+    identifiers = [uuid.UUID(each).bytes for task in (good, bad) for each in (task, analyses[task])]
+    assert [fields for _, fields in kept] == [
+        {b"ward7\ttask\tok\t\t*\t\t*\t": identifiers[0] + identifiers[1]},
+        {b"ward8\ttask\tnot_an_image\t\t*\t\t*\t": identifiers[2] + identifiers[3]},
+    ]
     assert not ledger.succeed(good, 1)  # a second end is none
     assert len(entries(client)) == 2
     assert 0 < client.ttl(KEY) <= settings.audit_retention_days * 86_400

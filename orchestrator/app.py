@@ -110,7 +110,7 @@ def create_app(settings: Settings) -> Starlette:
         statistics = Statistics(client, settings.stats_retention_days)
         notes = Notes(statistics, registry)
         thresholds = chosen_thresholds(settings)
-        model = open_model(settings, settings.model_calls, thresholds, telemetry)
+        model = open_model(settings, thresholds, telemetry)
         UpCollector(*_MODEL_UP, partial(health.available, model), registry)
         pools = {
             "analyses": BoundedThreads(

@@ -1,6 +1,5 @@
 """Ask the model server for probabilities and activation maps, by the model contract."""
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -81,9 +80,6 @@ class ModelClient:
         label: Which version to ask for, by a label of the server's models.config; the newest that
             it serves if None.
         deadline: Seconds that one method may take in all.
-        max_in_flight: Images being predicted at once. TF Serving ignores deadlines once it has
-            accepted a request, so work is turned away here.
-        queue_timeout: Seconds to wait for one of those places.
         thresholds: A calibrated set to use in place of the card's thresholds; refused with
             ModelContractError for a card that it was not made for.
         telemetry: Is told of every call.
@@ -96,18 +92,14 @@ class ModelClient:
         *,
         label: str | None = None,
         deadline: float = 10.0,
-        max_in_flight: int = 16,
-        queue_timeout: float = 1.0,
         thresholds: ThresholdSet | None = None,
         telemetry: Telemetry = NO_TELEMETRY,
     ) -> None:
         self.name = name
         self._label = label
         self._deadline = deadline
-        self._queue_timeout = queue_timeout
         self._thresholds = thresholds
         self._telemetry = telemetry
-        self._places = threading.BoundedSemaphore(max_in_flight)
         self._channel = ModelChannel(target, deadline=deadline)
         self._described: dict[int | None, tuple[float, Servable]] = {}
 
@@ -222,13 +214,7 @@ class ModelClient:
             raise ValueError(f"expected uint8 pixels [H, W], got {image.dtype} {image.shape}")
         spec = self._spec(contract.SIGNATURE_GRADCAM, version)
         inputs = {contract.INPUT_IMAGE: image[np.newaxis, :, :, np.newaxis]}
-        waited = min(self._queue_timeout, max(0.0, until - time.monotonic()))
-        if not self._places.acquire(timeout=waited):
-            raise grpc_errors.busy()
-        try:
-            response = self._call(spec, inputs, until)
-        finally:
-            self._places.release()
+        response = self._call(spec, inputs, until)
         actual = response.model_spec.version.value
         card = self._describe(actual, until).card
         labels = (1, len(card.labels))
@@ -279,7 +265,6 @@ def chosen_thresholds(settings: Settings) -> ThresholdSet | None:
 
 def open_model(
     settings: Settings,
-    max_in_flight: int,
     thresholds: ThresholdSet | None,
     telemetry: Telemetry = NO_TELEMETRY,
 ) -> ModelClient:
@@ -289,7 +274,6 @@ def open_model(
         settings.model_name,
         label=settings.model_label,
         deadline=settings.model_timeout,
-        max_in_flight=max_in_flight,
         thresholds=thresholds,
         telemetry=telemetry,
     )

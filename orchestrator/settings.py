@@ -242,9 +242,6 @@ class Settings:
     model_timeout: float = _setting(
         10.0, _seconds(0.1, 600), "Seconds a call to the model server may take."
     )
-    model_calls: int = _setting(
-        16, _integer(1, 1024), "Calls to the model server in flight at once, per process."
-    )
     model_path: Path | None = _setting(
         None,
         _optional_path,

@@ -95,7 +95,7 @@ def create_workshop(
         blobs=create_blobs(settings, client),
         results=create_results(settings, client),
         statistics=Statistics(client, settings.stats_retention_days),
-        model=open_model(settings, 1, thresholds, telemetry),
+        model=open_model(settings, thresholds, telemetry),
         store=create_store(settings),
         max_pixels=settings.max_pixels,
         max_result_bytes=settings.max_result_bytes,

@@ -119,7 +119,7 @@ def create_app(settings: Settings) -> Starlette:
             "health": BoundedThreads(2, 100, "looks at the model server"),
             "watch": BoundedThreads(2, 100, "looks at Redis"),
             "tasks": BoundedThreads(
-                _TASK_THREADS, _TASK_QUEUE, "requests for tasks or the audit trail"
+                _TASK_THREADS, _TASK_QUEUE, "requests for tasks, statistics or the audit trail"
             ),
             "deletions": BoundedThreads(_DELETION_THREADS, _TASK_QUEUE, "deletions of tasks"),
             "batches": BoundedThreads(1, _BATCH_QUEUE, "batches"),

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import anyio.to_thread
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -82,7 +81,7 @@ async def _answer(request: Request, view: _View, periods: Sequence[Period]) -> R
     refuse_unknown(request.query_params, view.parameters)
     media_type = _media_type(request)
     models = _models(request.query_params)
-    found = await anyio.to_thread.run_sync(partial(_read, here, periods, models))
+    found = await here.task_threads.run(partial(_read, here, periods, models))
     return _respond(view, found, media_type)
 
 

@@ -1,6 +1,7 @@
 """What depends on Redis and the model server may hang instead of dying: monitoring has to say which, and in time."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -58,6 +59,19 @@ def test_those_who_look_at_a_redis_that_hangs_keep_nobody_from_being_ready(tmp_p
             looks = [lookers.submit(httpx.get, address, timeout=60) for _ in range(20)]
             assert client.get("/health/ready", timeout=PROBE).status_code == 200
         assert {look.result().status_code for look in looks} <= {200, 503}
+
+
+def test_those_who_ask_a_redis_that_hangs_for_statistics_keep_nobody_from_the_page(
+    tmp_path: Path,
+) -> None:
+    count = 60  # more than anyio has threads
+    with running(tmp_path) as (redis_server, client), ThreadPoolExecutor(count) as askers:
+        with redis_server.hanging():
+            asked = [askers.submit(client.get, "/stats/diseases/summary") for _ in range(count)]
+            for _ in range(20):  # until all of them are there
+                assert client.get("/static/page/icon.svg", timeout=PROBE).status_code == 200
+                time.sleep(0.05)
+        assert {each.result().status_code for each in asked} <= {200, 503}
 
 
 def test_a_model_server_that_hangs_is_told_apart_from_an_api_that_is_away(tmp_path: Path) -> None:

@@ -1,13 +1,13 @@
 """Read and write threshold sets: operating points that belong to one model and are refused for any other."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from orchestrator.errors import ModelContractError
+from orchestrator.folders import write_whole
 from serving.contract import ModelCard
 
 FORMAT: Final = 1
@@ -80,14 +80,8 @@ def write_thresholds(path: Path, values: ThresholdSet) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and not path.is_file():  # a device or a pipe
         path.write_text(content, "utf-8")
-        return
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        aside.write_text(content, "utf-8")
-        aside.replace(path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
+    else:
+        write_whole(path, content.encode())
 
 
 def _parse(values: Mapping[str, Any]) -> ThresholdSet:

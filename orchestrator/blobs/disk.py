@@ -2,7 +2,6 @@
 
 import os
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Final
 
 from orchestrator.blobs.base import Held
 from orchestrator.errors import BlobsUnavailableError
-from orchestrator.folders import sync
+from orchestrator.folders import sync, write_whole
 
 _RETRY_AFTER: Final = 5
 _UNACCEPTED_SECONDS: Final = 600
@@ -27,20 +26,11 @@ class DiskBlobs:
 
     def put(self, name: str, content: bytes, ttl: int) -> None:
         """See `Blobs.put`."""
-        aside = self._folder / f".{uuid.uuid4().hex}"
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with aside.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            until = time.time() + ttl
-            os.utime(aside, (until, until))
-            aside.replace(self._folder / name)
+            write_whole(self._folder / name, content, ahead=ttl)
             sync(self._folder)
         except OSError as err:
-            with suppress(OSError):
-                aside.unlink()
             raise _unavailable() from err
 
     def get(self, name: str) -> bytes | None:

@@ -1,8 +1,6 @@
 """Keep overlays as files below a folder, for as long as links to them work."""
 
-import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,14 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from orchestrator.errors import NotFoundError, StoreUnavailableError
-from orchestrator.folders import sync
+from orchestrator.folders import sync, write_whole
 from orchestrator.storage.base import object_name
 from orchestrator.storage.links import Links
 from orchestrator.study import Overlay
 
 _MEDIA_TYPES: Final = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 _KEY: Final = re.compile(r"(?P<name>[0-9a-f]{32})-[0-9]{1,3}\.(?P<kind>jpg|png|webp)", re.ASCII)
-_DRAFT: Final = ".draft-"
 
 
 class DiskStore:
@@ -88,19 +85,9 @@ class DiskStore:
         return self._folder / name[:2]
 
     def _write(self, key: str, content: bytes) -> str:
-        """Write a file aside and rename it into place, so that nobody reads half of it."""
         shard = self._shard(key)
         shard.mkdir(parents=True, exist_ok=True)
-        descriptor, draft = tempfile.mkstemp(dir=shard, prefix=_DRAFT)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(draft).replace(shard / key)
-        except OSError:
-            Path(draft).unlink(missing_ok=True)
-            raise
+        write_whole(shard / key, content, mode=0o600)
         return key
 
 

@@ -11,8 +11,7 @@ from orchestrator import logs
 from orchestrator.app import create_app
 from orchestrator.connections import protocol
 from orchestrator.memory import keep_freed_memory
-from orchestrator.startup import read_settings, require_data_dir, settings_explained
-from orchestrator.storage.create import keeps_on_disk
+from orchestrator.startup import read_settings, require_what_is_kept, settings_explained
 from orchestrator.telemetry.port import open_port
 from serving.scheduling import work_in_batches
 
@@ -25,8 +24,7 @@ _STARTUP_FAILURE: Final = 3
 def serve() -> None:
     """Run the HTTP API; the model server is one that runs already (MODEL_SERVER)."""
     settings = read_settings()
-    if keeps_on_disk(settings):
-        require_data_dir(settings)
+    require_what_is_kept(settings)
     logs.configure(settings.log_level)
     keep_freed_memory()
     work_in_batches()

@@ -1,5 +1,6 @@
 """What commands that start a part of the service begin with: sound settings, or a sentence that says what is wrong."""
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,7 +8,7 @@ import click
 
 from orchestrator.jobs.callbacks import trusted_certificates
 from orchestrator.settings import Settings, SettingsError
-from orchestrator.storage.create import check_data_dir
+from orchestrator.storage.create import keeps_on_disk
 from orchestrator.telemetry.tracing import check_tracing
 from orchestrator.thresholds import ThresholdsError, read_thresholds
 
@@ -37,6 +38,19 @@ def read_settings() -> Settings:
 
 
 def require_data_dir(settings: Settings) -> None:
-    """Stop the command with a sentence where the data folder can't be written to."""
-    with settings_explained():
-        check_data_dir(settings)
+    """Make the data folder, or stop the command with a sentence where it can't be written to."""
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.data_dir):
+            pass
+    except OSError as err:
+        raise click.ClickException(
+            f"DATA_DIR: expected a folder that this process can write to, got {str(settings.data_dir)!r}"
+            f" ({err.strerror}); mount a volume there, change its owner, or set it to another folder"
+        ) from err
+
+
+def require_what_is_kept(settings: Settings) -> None:
+    """Do as :func:`require_data_dir` where pictures or blobs are kept there."""
+    if keeps_on_disk(settings):
+        require_data_dir(settings)

@@ -16,8 +16,8 @@ from orchestrator.jobs.wiring import create_caretakers, create_ledger, create_wo
 from orchestrator.model_client import chosen_thresholds
 from orchestrator.redis_client import connect
 from orchestrator.settings import Settings
-from orchestrator.startup import read_settings, require_data_dir, settings_explained
-from orchestrator.storage.create import create_store, keeps_on_disk
+from orchestrator.startup import read_settings, require_what_is_kept, settings_explained
+from orchestrator.storage.create import create_store
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.telemetry.port import open_port
 from orchestrator.telemetry.recorder import SILENT
@@ -36,8 +36,7 @@ _PAUSE_SECONDS: Final = 1.0
 def worker() -> None:
     """Work on queued tasks, one at a time, until SIGTERM; start several for more at once."""
     settings = read_settings()
-    if keeps_on_disk(settings):
-        require_data_dir(settings)
+    require_what_is_kept(settings)
     logs.configure(settings.log_level)
     logging.getLogger("rq.worker").setLevel(logging.WARNING)
     logging.getLogger("rq.job").setLevel(logging.WARNING)

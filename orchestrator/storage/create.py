@@ -1,9 +1,8 @@
 """Choose the store that the settings ask for."""
 
-import tempfile
 from typing import Literal, cast
 
-from orchestrator.settings import Settings, SettingsError
+from orchestrator.settings import Settings
 from orchestrator.storage.base import Store
 from orchestrator.storage.cloud import CloudAccount, CloudStore
 from orchestrator.storage.disk import DiskStore
@@ -28,23 +27,6 @@ def create_store(settings: Settings) -> Store:
 def keeps_on_disk(settings: Settings) -> bool:
     """Tell whether pictures or blobs are kept in the data folder."""
     return _account(settings) is None or settings.blobs == "disk"
-
-
-def check_data_dir(settings: Settings) -> None:
-    """Make sure that the data folder is there and can be written to.
-
-    Raises:
-        SettingsError: It can't.
-    """
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=settings.data_dir):
-            pass
-    except OSError as err:
-        raise SettingsError(
-            f"DATA_DIR: expected a folder that this process can write to, got {str(settings.data_dir)!r}"
-            f" ({err.strerror}); mount a volume there, change its owner, or set it to another folder"
-        ) from err
 
 
 def _account(settings: Settings) -> CloudAccount | None:

@@ -4,10 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from orchestrator.cli import main
+from orchestrator.settings import Settings
+from orchestrator.startup import require_data_dir
 
 OTHERS = "orchestrator.worker, orchestrator.up, orchestrator.dashboard, orchestrator.publish_model"
 SCRIPT = f"""
@@ -41,6 +44,20 @@ def test_a_data_folder_that_cannot_be_one_ends_the_commands_that_write_to_it(
     ended = CliRunner().invoke(main, command, env={"DATA_DIR": str(tmp_path / "file")})
     assert ended.exit_code == 1
     assert ended.output.startswith("Error: DATA_DIR: expected a folder ")
+
+
+def test_a_data_folder_that_can_be_written_to_is_made(tmp_path: Path) -> None:
+    require_data_dir(Settings.from_mapping({"DATA_DIR": str(tmp_path / "new")}))
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_one_that_can_not_is_refused_naming_the_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings = Settings.from_mapping({"DATA_DIR": str(tmp_path / "file" / "data")})
+    with pytest.raises(
+        click.ClickException, match=r"^DATA_DIR: expected a folder .*Not a directory"
+    ):
+        require_data_dir(settings)
 
 
 def test_nothing_but_serve_loads_the_application() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.settings import Settings, SettingsError
 from orchestrator.storage.cloud import CloudStore
-from orchestrator.storage.create import check_data_dir, create_store, keeps_on_disk
+from orchestrator.storage.create import create_store, keeps_on_disk
 from orchestrator.storage.disk import DiskStore
 from tests.support.cloudinary_server import API_KEY, API_SECRET, CLOUD, cloudinary_server
 from tests.support.overlays import overlay
@@ -92,18 +92,6 @@ def test_secrets_are_not_shown_with_the_settings() -> None:
     shown = repr(Settings.from_mapping({**ACCOUNT, "FILES_SECRET": "s3cret"}))
     assert ACCOUNT["CLOUDINARY_API_SECRET"] not in shown
     assert "s3cret" not in shown
-
-
-def test_a_data_folder_that_can_be_written_to_is_made(tmp_path: Path) -> None:
-    check_data_dir(Settings.from_mapping({"DATA_DIR": str(tmp_path / "new")}))
-    assert list((tmp_path / "new").iterdir()) == []
-
-
-def test_one_that_can_not_is_refused_naming_the_setting(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    settings = Settings.from_mapping({"DATA_DIR": str(tmp_path / "file" / "data")})
-    with pytest.raises(SettingsError, match=r"^DATA_DIR: expected a folder .*Not a directory"):
-        check_data_dir(settings)
 
 
 @pytest.mark.parametrize(

@@ -46,22 +46,24 @@ redis.call('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[2])
 redis.call('EXPIRE', KEYS[1], tonumber(ARGV[1]) + tonumber(ARGV[3]))
 """
 
-# Defines audit(id): adds the end of a task whose record asks for it, by saying for how many seconds entries are kept.
-AUDIT: Final = """
+# Defines audit(key, id, outcome): adds the end of a task whose record, at the key, asks for it, by saying for how many
+# seconds entries are kept.
+AUDIT: Final = f"""
 local function packed(identifier)
   if #identifier ~= 36 then return identifier, '' end
   local digits = identifier:gsub('-', '')
-  return '*', (digits:gsub('%x%x', function(pair) return string.char(tonumber(pair, 16)) end))
+  return '{_MARK}', (digits:gsub('%x%x', function(pair) return string.char(tonumber(pair, 16)) end))
 end
-local function audit(id, outcome)
-  local found = redis.call('HMGET', 'cxr:task:' .. id, 'audit', 'caller', 'analysis_id')
+local function audit(key, id, outcome)
+  local found = redis.call('HMGET', key, 'audit', 'caller', 'analysis_id')
   if not found[1] then return end
   local oldest = (tonumber(redis.call('TIME')[1]) - tonumber(found[1])) * 1000
   local task, task_bytes = packed(id)
   local analysis, analysis_bytes = packed(found[3])
-  local texts = table.concat({found[2] or '', 'task', outcome, '', task, '', analysis, ''}, '\t')
-  redis.call('XADD', 'cxr:audit', 'MINID', '~', string.format('%.0f', oldest), '*', texts, task_bytes .. analysis_bytes)
-  redis.call('EXPIRE', 'cxr:audit', found[1])
+  local texts = table.concat(
+    {{found[2] or '', 'task', outcome, '', task, '', analysis, ''}}, '{_BETWEEN}')
+  redis.call('XADD', '{KEY}', 'MINID', '~', string.format('%.0f', oldest), '*', texts, task_bytes .. analysis_bytes)
+  redis.call('EXPIRE', '{KEY}', found[1])
 end
 """
 

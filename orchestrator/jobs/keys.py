@@ -7,6 +7,8 @@ QUEUE_NAME: Final = "prediction_tasks"
 OPEN: Final = "cxr:open"  # sorted set: task → when somebody should look after it
 HELD: Final = "cxr:held"  # sorted set: upload or result → when its bytes are gone
 SIZES: Final = "cxr:held:sizes"  # hash: upload or result → bytes; their sum under "total"
+TASK: Final = "cxr:task:"  # hash, a task's identifier follows: its record
+BATCH: Final = "cxr:batch:"  # list, a batch's identifier follows: its tasks
 OUTBOX: Final = "cxr:outbox"  # sorted set: task → when its webhook is due
 TICK: Final = "cxr:tick"  # held by whoever has looked after the tasks within the last second
 CALLBACK_TICK: Final = "cxr:tick:callbacks"  # the same for callbacks
@@ -18,6 +20,11 @@ COMPACTED: Final = (
 )
 OUTCOMES: Final = "cxr:stats:outcomes"  # hash: what became of tasks → how often, ever
 
+RQ_JOB: Final = "rq:job:"  # a job's identifier follows
+RQ_RESULTS: Final = "rq:results:"  # the same
+RQ_QUEUES: Final = "rq:queues"
+RQ_ALL_WORKERS: Final = "rq:workers"
+RQ_WORKERS: Final = f"{RQ_ALL_WORKERS}:{QUEUE_NAME}"
 RQ_QUEUE: Final = f"rq:queue:{QUEUE_NAME}"
 RQ_INTERMEDIATE: Final = f"{RQ_QUEUE}:intermediate"
 RQ_SCHEDULED: Final = f"rq:scheduled:{QUEUE_NAME}"
@@ -30,17 +37,17 @@ RQ: Final = (RQ_QUEUE, RQ_SCHEDULED, RQ_STARTED, RQ_FAILED)
 
 def task_key(task_id: str) -> str:
     """Return the key of a task's record."""
-    return f"cxr:task:{task_id}"
+    return f"{TASK}{task_id}"
 
 
 def job_key(task_id: str) -> str:
     """Return RQ's key for the job of a task."""
-    return f"rq:job:{task_id}"
+    return f"{RQ_JOB}{task_id}"
 
 
 def batch_key(batch_id: str) -> str:
     """Return the key of a batch's list of tasks."""
-    return f"cxr:batch:{batch_id}"
+    return f"{BATCH}{batch_id}"
 
 
 def idempotency_key(digest: str) -> str:

@@ -179,7 +179,7 @@ class Ledger:
             self._lifetimes.queue,
             Reason.of(_TRIED_TOO_LONG).dumps(),
         ]
-        names = [*keys.RQ, keys.RQ_FINISHED, f"rq:workers:{keys.QUEUE_NAME}"]
+        names = [*keys.RQ, keys.RQ_FINISHED, keys.RQ_WORKERS]
         found = self._care(names, arguments)
         return [text(task_id) for task_id in found]
 

@@ -82,7 +82,7 @@ def look(client: "redis.Redis") -> Overview:
     now = time.time()
     with translated(), client.pipeline(transaction=False) as pipe:
         pipe.info("replication")
-        pipe.smembers(f"rq:workers:{keys.QUEUE_NAME}")
+        pipe.smembers(keys.RQ_WORKERS)
         pipe.llen(keys.RQ_QUEUE)
         pipe.zcount(keys.RQ_STARTED, now, "+inf")
         pipe.zcard(keys.RQ_SCHEDULED)

@@ -9,16 +9,26 @@ writes the moment of the next try by the worker's clock, so one that is behind t
 from typing import Final
 
 from orchestrator.audit.trail import AUDIT
+from orchestrator.blobs.memory import PREFIX
+from orchestrator.jobs import keys
 from orchestrator.stats.statistics import COUNT
 
+# The names of keys, as the scripts say them.
+_NAMES: Final = f"""
+local OPEN, HELD, SIZES, OUTBOX = '{keys.OPEN}', '{keys.HELD}', '{keys.SIZES}', '{keys.OUTBOX}'
+local TASK, BATCH, BLOB, OUTCOMES = '{keys.TASK}', '{keys.BATCH}', '{PREFIX}', '{keys.OUTCOMES}'
+local JOB, RESULTS, INTERMEDIATE = '{keys.RQ_JOB}', '{keys.RQ_RESULTS}', '{keys.RQ_INTERMEDIATE}'
+local QUEUES, WORKERS = '{keys.RQ_QUEUES}', '{keys.RQ_ALL_WORKERS}'
+"""
+
 PRELUDE: Final = (
-    AUDIT
+    _NAMES
+    + AUDIT
     + """
-local OPEN, HELD, SIZES, OUTBOX = 'cxr:open', 'cxr:held', 'cxr:held:sizes', 'cxr:outbox'
 local CALLED_FOR = 600 -- seconds, in which a callback has been tried for the last time
 local QUEUE, SCHEDULED, FAILED = KEYS[1], KEYS[2], KEYS[4]
 local function tally(what, times)
-  redis.call('HINCRBY', 'cxr:stats:outcomes', what, times or 1)
+  redis.call('HINCRBY', OUTCOMES, what, times or 1)
 end
 local function time()
   local answer = redis.call('TIME')
@@ -48,7 +58,7 @@ local function open_until(id, seconds)
 end
 -- Keeps what a task is made of: one that is being worked on, or tried again, may outlast the time it might wait.
 local function keep(id, ttl)
-  for _, key in ipairs({'cxr:task:' .. id, 'rq:job:' .. id, 'cxr:blob:upload-' .. id}) do longer(key, ttl) end
+  for _, key in ipairs({TASK .. id, JOB .. id, BLOB .. 'upload-' .. id}) do longer(key, ttl) end
   local upload = 'upload-' .. id
   local till = redis.call('ZSCORE', HELD, upload)
   if till then redis.call('ZADD', HELD, math.max(tonumber(till), time() + ttl), upload) end
@@ -56,9 +66,9 @@ local function keep(id, ttl)
 end
 -- Tells whether a task is not forgotten, or one of a batch's.
 local function is_left(id)
-  if redis.call('EXISTS', 'cxr:task:' .. id) == 1 then return true end
-  for _, task in ipairs(redis.call('LRANGE', 'cxr:batch:' .. id, 0, -1)) do
-    if redis.call('EXISTS', 'cxr:task:' .. task) == 1 then return true end
+  if redis.call('EXISTS', TASK .. id) == 1 then return true end
+  for _, task in ipairs(redis.call('LRANGE', BATCH .. id, 0, -1)) do
+    if redis.call('EXISTS', TASK .. task) == 1 then return true end
   end
   return false
 end
@@ -66,13 +76,13 @@ end
 local function unqueue(id)
   redis.call('LREM', QUEUE, 0, id)
   redis.call('ZREM', SCHEDULED, id)
-  redis.call('LREM', QUEUE .. ':intermediate', 0, id)
+  redis.call('LREM', INTERMEDIATE, 0, id)
 end
 -- Makes a task that has failed RQ's failed job, whatever becomes of the worker that would say so. Copies of it may be
 -- about, as its lease had lapsed: none brings it back, but for an operator, who takes it out of the failed ones.
 local function bury(id, ttl)
   unqueue(id)
-  local job = 'rq:job:' .. id
+  local job = JOB .. id
   if redis.call('EXISTS', job) == 0 then return end
   redis.call('HSET', job, 'retries_left', 0)
   redis.call('ZADD', FAILED, time() + ttl, id)
@@ -80,7 +90,7 @@ local function bury(id, ttl)
 end
 -- Ends a task unless it has ended; what follows from its end happens in the same moment.
 local function finish(id, status, reason, size, ttl, memory)
-  local key = 'cxr:task:' .. id
+  local key = TASK .. id
   local now = redis.call('HGET', key, 'status')
   if not now or now == 'SUCCESS' or now == 'FAILURE' then return 0 end
   redis.call('HSET', key, 'status', status, 'stage', '', 'finished', time(), 'reason', reason,
@@ -90,13 +100,13 @@ local function finish(id, status, reason, size, ttl, memory)
   local callback = redis.call('HEXISTS', key, 'callback') == 1
   redis.call('EXPIRE', key, callback and math.max(ttl + memory, CALLED_FOR) or ttl + memory)
   tally(status == 'SUCCESS' and 'succeeded' or 'failed:' .. cjson.decode(reason).code)
-  audit(id, status == 'SUCCESS' and 'ok' or cjson.decode(reason).code)
+  audit(key, id, status == 'SUCCESS' and 'ok' or cjson.decode(reason).code)
   if status == 'SUCCESS' then
     release('upload-' .. id)
-    redis.call('UNLINK', 'cxr:blob:upload-' .. id)
+    redis.call('UNLINK', BLOB .. 'upload-' .. id)
     hold('result-' .. id, size, ttl)
   else
-    redis.call('EXPIRE', 'cxr:blob:upload-' .. id, ttl)
+    redis.call('EXPIRE', BLOB .. 'upload-' .. id, ttl)
     local upload = redis.call('HGET', SIZES, 'upload-' .. id)
     if upload then hold('upload-' .. id, upload, ttl) end
     bury(id, ttl)
@@ -137,7 +147,7 @@ local held = tonumber(redis.call('HGET', SIZES, 'total') or '0')
 if held + bytes > most_bytes then return {'bytes', held} end
 if in_redis then
   for task = 0, count - 1 do
-    if redis.call('EXPIRE', 'cxr:blob:upload-' .. ARGV[9 + 2 * task], ttl) == 0 then return {'lost'} end
+    if redis.call('EXPIRE', BLOB .. 'upload-' .. ARGV[9 + 2 * task], ttl) == 0 then return {'lost'} end
   end
 end
 for task = 0, count - 1 do
@@ -153,11 +163,11 @@ while at <= #ARGV do
 end
 local created = string.format('%.6f', time())
 for task = 0, count - 1 do
-  local key = 'cxr:task:' .. ARGV[9 + 2 * task]
+  local key = TASK .. ARGV[9 + 2 * task]
   redis.call('HSET', key, 'created', created)
   if KEYS[6] then redis.call('HSET', key, 'once', KEYS[6]) end
 end
-longer('rq:queues', ttl)
+longer(QUEUES, ttl)
 longer(QUEUE, ttl)
 tally('accepted', count)
 if KEYS[6] then redis.call('SET', KEYS[6], ARGV[7], 'EX', ARGV[8]) end
@@ -172,7 +182,7 @@ LEASE: Final = (
 if not redis.call('ZSCORE', OPEN, ARGV[1]) then return 0 end
 open_until(ARGV[1], tonumber(ARGV[2]))
 keep(ARGV[1], tonumber(ARGV[3]))
-redis.call('HDEL', 'cxr:task:' .. ARGV[1], 'noticed')
+redis.call('HDEL', TASK .. ARGV[1], 'noticed')
 return 1
 """
 )
@@ -182,14 +192,14 @@ return 1
 BEGIN: Final = (
     PRELUDE
     + """
-local key = 'cxr:task:' .. ARGV[1]
+local key = TASK .. ARGV[1]
 local status = redis.call('HGET', key, 'status')
 if not status or status == 'SUCCESS' then return {} end
 if status == 'FAILURE' then
   if redis.call('ZSCORE', FAILED, ARGV[1]) then return {} end
   redis.call('HDEL', key, 'crashes', 'callback_tries', 'result_until', 'finished')
   redis.call('HSET', key, 'put_back', time()) -- it has its time anew, and its tries
-  local job = 'rq:job:' .. ARGV[1]
+  local job = JOB .. ARGV[1]
   local intervals = redis.call('HGET', job, 'retry_intervals') -- one before each
   if intervals then redis.call('HSET', job, 'retries_left', #cjson.decode(intervals)) end
   redis.call('ZREM', OUTBOX, ARGV[1])
@@ -206,10 +216,10 @@ return redis.call('HGETALL', key)
 STAGE: Final = (
     PRELUDE
     + """
-if redis.call('HGET', 'cxr:task:' .. ARGV[1], 'status') ~= 'STARTED' then return 0 end
-redis.call('HSET', 'cxr:task:' .. ARGV[1], 'stage', ARGV[2])
-if redis.call('EXISTS', 'rq:job:' .. ARGV[1]) == 1 then
-  redis.call('HSET', 'rq:job:' .. ARGV[1], 'meta', cjson.encode({stage = ARGV[2]}))
+if redis.call('HGET', TASK .. ARGV[1], 'status') ~= 'STARTED' then return 0 end
+redis.call('HSET', TASK .. ARGV[1], 'stage', ARGV[2])
+if redis.call('EXISTS', JOB .. ARGV[1]) == 1 then
+  redis.call('HSET', JOB .. ARGV[1], 'meta', cjson.encode({stage = ARGV[2]}))
 end
 return 1
 """
@@ -219,7 +229,7 @@ return 1
 PICTURES: Final = (
     PRELUDE
     + """
-local key = 'cxr:task:' .. ARGV[1]
+local key = TASK .. ARGV[1]
 if redis.call('EXISTS', key) == 0 then return ARGV[2] end
 redis.call('HSETNX', key, 'pictures', ARGV[2])
 return redis.call('HGET', key, 'pictures')
@@ -243,7 +253,7 @@ return ended
 RETRY: Final = (
     PRELUDE
     + """
-local key = 'cxr:task:' .. ARGV[1]
+local key = TASK .. ARGV[1]
 local status = redis.call('HGET', key, 'status')
 if not status or status == 'SUCCESS' or status == 'FAILURE' then return 0 end
 if ARGV[3] == '1' and redis.call('HINCRBY', key, 'crashes', 1) >= tonumber(ARGV[4]) then
@@ -263,10 +273,10 @@ FORGET: Final = (
     PRELUDE
     + """
 local id = ARGV[1]
-local status = redis.call('HGET', 'cxr:task:' .. id, 'status')
+local status = redis.call('HGET', TASK .. id, 'status')
 if not status then return '' end
 if status == 'STARTED' then return status end
-local once = redis.call('HGET', 'cxr:task:' .. id, 'once')
+local once = redis.call('HGET', TASK .. id, 'once')
 withdraw(id)
 redis.call('ZREM', FAILED, id)
 redis.call('ZREM', KEYS[5], id)
@@ -274,8 +284,8 @@ redis.call('ZREM', OPEN, id)
 redis.call('ZREM', OUTBOX, id)
 release('upload-' .. id)
 release('result-' .. id)
-redis.call('UNLINK', 'cxr:task:' .. id, 'rq:job:' .. id, 'rq:results:' .. id,
-  'cxr:blob:upload-' .. id, 'cxr:blob:result-' .. id)
+redis.call('UNLINK', TASK .. id, JOB .. id, RESULTS .. id,
+  BLOB .. 'upload-' .. id, BLOB .. 'result-' .. id)
 local known = once and redis.call('GET', once) -- its idempotency key, which stands for nothing once nothing is left
 if known and not is_left(string.sub(known, 1, 36)) then redis.call('UNLINK', once) end
 return status
@@ -294,15 +304,15 @@ local result_ttl, memory = tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = time()
 local rescued = {}
 local function requeue(id)
-  redis.call('HSET', 'rq:job:' .. id, 'status', 'queued')
+  redis.call('HSET', JOB .. id, 'status', 'queued')
   keep(id, ttl)
   redis.call('LPUSH', QUEUE, id)
   longer(QUEUE, ttl)
 end
 local function give_up(id, reason)
-  local job = 'rq:job:' .. id
+  local job = JOB .. id
   withdraw(id)
-  if redis.call('HGET', 'cxr:task:' .. id, 'status') == 'SUCCESS' then return end -- it was a copy
+  if redis.call('HGET', TASK .. id, 'status') == 'SUCCESS' then return end -- it was a copy
   local ended = finish(id, 'FAILURE', reason, 0, result_ttl, memory) == 1
   if not ended then bury(id, result_ttl) end
   if redis.call('EXISTS', job) == 0 then return end
@@ -312,24 +322,24 @@ local function give_up(id, reason)
 end
 -- Keeps what a task that waits is made of, and what it is found by, as long as it may wait by now.
 local function keep_waiting(id)
-  local key = 'cxr:task:' .. id
+  local key = TASK .. id
   local found = redis.call('HMGET', key, 'put_back', 'created', 'once', 'batch')
   local since = found[1] or found[2]
   local left = since and math.floor(tonumber(since) + ttl - now) -- as its TTL, unless QUEUE_TTL was less
   if not left or redis.call('TTL', key) >= left then return end
   keep(id, left)
   if found[3] then longer(found[3], left + memory) end
-  if found[4] then longer('cxr:batch:' .. found[4], left + memory) end
+  if found[4] then longer(BATCH .. found[4], left + memory) end
 end
 -- Tells whether a task has waited too long. One that has failed was put back: it waits while its upload is kept.
 local function is_late(id)
-  local found = redis.call('HMGET', 'cxr:task:' .. id, 'status', 'result_until', 'put_back', 'created')
+  local found = redis.call('HMGET', TASK .. id, 'status', 'result_until', 'put_back', 'created')
   if found[1] == 'FAILURE' then return tonumber(found[2] or 0) < now end
   local since = found[3] or found[4]
   return since and tonumber(since) + tonumber(ARGV[9]) < now
 end
 local function too_late(id)
-  local last = redis.call('HGET', 'cxr:task:' .. id, 'reason')
+  local last = redis.call('HGET', TASK .. id, 'reason')
   if not last or last == '' then return ARGV[6] end
   local reason = cjson.decode(ARGV[10])
   reason.detail = reason.detail .. cjson.decode(last).detail
@@ -353,10 +363,10 @@ for _, key in ipairs({FAILED, KEYS[5]}) do
   redis.call('ZREMRANGEBYSCORE', key, 0, now)
   longer(key, result_ttl)
 end
-for _, key in ipairs({QUEUE, QUEUE .. ':intermediate', SCHEDULED, KEYS[3], 'rq:queues'}) do
+for _, key in ipairs({QUEUE, INTERMEDIATE, SCHEDULED, KEYS[3], QUEUES}) do
   longer(key, ttl)
 end
-for _, key in ipairs({'rq:workers', KEYS[6]}) do
+for _, key in ipairs({WORKERS, KEYS[6]}) do
   for _, worker in ipairs(redis.call('SMEMBERS', key)) do
     if redis.call('EXISTS', worker) == 0 then redis.call('SREM', key, worker) end
   end
@@ -371,7 +381,7 @@ local pause = math.max(5, #queue / 200) -- a long queue is gone through bit by b
 for _, id in ipairs(queue) do waiting[id] = true end
 for _, id in ipairs(redis.call('ZRANGE', SCHEDULED, 0, -1)) do waiting[id] = true end
 for _, id in ipairs(due) do
-  local key = 'cxr:task:' .. id
+  local key = TASK .. id
   local status = redis.call('HGET', key, 'status')
   if not status or status == 'SUCCESS' or status == 'FAILURE' then
     redis.call('ZREM', OPEN, id)

@@ -138,10 +138,6 @@ class ModelClient:
             servable, version = actual, actual.version
         raise grpc_errors.moved()
 
-    def gradcam(self, image: NDArray[np.uint8]) -> RawPrediction:
-        """Predict one preprocessed image, uint8 ``[H, W]``, with whichever version is served."""
-        return self._gradcam(image, self._until())
-
     def describe(self, *, timeout: float | None = None) -> Servable:
         """Return the version that is served, with its card."""
         return self._describe(None, self._until(timeout))
@@ -208,7 +204,7 @@ class ModelClient:
         return Servable(version, card, self._thresholds.for_card(card), self._thresholds.method)
 
     def _gradcam(
-        self, image: NDArray[np.uint8], until: float, version: int | None = None
+        self, image: NDArray[np.uint8], until: float, version: int | None
     ) -> RawPrediction:
         if image.ndim != 2 or image.size == 0 or image.dtype != np.uint8:
             raise ValueError(f"expected uint8 pixels [H, W], got {image.dtype} {image.shape}")

@@ -15,7 +15,7 @@ from orchestrator.study import Analysis, Overlay
 
 REPORT_NAME: Final = "report.json"
 PICTURE_NAME: Final = re.compile(r"\d{2,}_[A-Za-z0-9_]+\.(jpg|png|webp)")
-_DATE: Final = (1980, 1, 1, 0, 0, 0)  # the earliest a ZIP can say
+DATE: Final = (1980, 1, 1, 0, 0, 0)  # the earliest a ZIP can say
 
 
 def as_zip(analysis: Analysis) -> bytes:
@@ -30,9 +30,9 @@ def as_zip(analysis: Analysis) -> bytes:
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(zipfile.ZipInfo(REPORT_NAME, _DATE), json.dumps(report, indent=2))
+        archive.writestr(zipfile.ZipInfo(REPORT_NAME, DATE), json.dumps(report, indent=2))
         for name, overlay in named:
-            archive.writestr(zipfile.ZipInfo(name, _DATE), overlay.content)
+            archive.writestr(zipfile.ZipInfo(name, DATE), overlay.content)
     return buffer.getvalue()
 
 

@@ -95,10 +95,6 @@ def _address(text: str) -> str:
     return text
 
 
-def _optional_path(text: str) -> Path | None:
-    return Path(text) if text else None
-
-
 def _base_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
@@ -174,7 +170,7 @@ class Settings:
         secret=True,
     )
     api_keys_file: Path | None = _setting(
-        None, _optional_path, "A file of such entries, one a line; read again when it has changed."
+        None, Path, "A file of such entries, one a line; read again when it has changed."
     )
 
     rate_limit: str | None = _setting(
@@ -243,12 +239,10 @@ class Settings:
         10.0, _seconds(0.1, 600), "Seconds a call to the model server may take."
     )
     model_path: Path | None = _setting(
-        None,
-        _optional_path,
-        "A .keras or .h5 file that `cxr up` exports (once per content) and serves.",
+        None, Path, "A .keras or .h5 file that `cxr up` exports (once per content) and serves."
     )
     model_labels: Path | None = _setting(
-        None, _optional_path, "Labels of MODEL_PATH, one a line; ChestX-ray14's if unset."
+        None, Path, "Labels of MODEL_PATH, one a line; ChestX-ray14's if unset."
     )
     model_preprocess: str | None = _setting(
         None,
@@ -259,7 +253,7 @@ class Settings:
 
     thresholds: Path | None = _setting(
         None,
-        _optional_path,
+        Path,
         "A threshold set that `cxr calibrate` wrote, used in place of the model card's thresholds; read at the start.",
     )
 

@@ -15,8 +15,6 @@ from orchestrator.answers import (
     ShownRadiographAnswer,
 )
 
-ImageFormat = Literal["jpeg", "png", "webp"]
-
 NOTICE: Final = "Not for clinical use. This is not a medical device; its output is no diagnosis."
 
 
@@ -36,7 +34,7 @@ class Options:
 
     font_size: int = 40
     heatmaps: Literal["positive", "all", "none"] | tuple[str, ...] = "positive"
-    format: ImageFormat = "jpeg"
+    format: Literal["jpeg", "png", "webp"] = "jpeg"
     max_size: int | None = 1024
     maps: bool = False
     radiograph: bool = False

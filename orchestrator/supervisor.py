@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 _log = logging.getLogger(__name__)
@@ -114,12 +115,13 @@ def _kill_group(group: int) -> None:
         return
 
 
-def _die_with_parent() -> None:
-    """Ask Linux to end this process when its parent dies, however it dies."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def die_with_parent(number: int) -> None:
+    """Ask Linux to send this process a signal when its parent dies, however it dies; other systems can't be asked."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
-_IN_CHILD: Final = _die_with_parent if sys.platform == "linux" else None
+_IN_CHILD: Final = partial(die_with_parent, signal.SIGTERM)
 
 
 def _inherited() -> Mapping[str, str]:

@@ -18,10 +18,9 @@ from orchestrator.jobs import keys
 from orchestrator.jobs.ledger import Ledger
 from orchestrator.jobs.results import Results
 from orchestrator.jobs.task import DONE, Task
-from orchestrator.package import REPORT_NAME
+from orchestrator.package import DATE, REPORT_NAME
 from orchestrator.redis_client import text, translated
 
-_DATE: Final = (1980, 1, 1, 0, 0, 0)
 _SUMMARY_NAME: Final = "summary.csv"
 _CHUNK: Final = 65_536
 
@@ -113,7 +112,7 @@ class Batches:
             for index, task in enumerate(batch.tasks, 1):
                 rows.append({"index": index, **self._add(archive, f"{index:04d}", task)})
                 yield from pipe.take(_CHUNK)
-            archive.writestr(zipfile.ZipInfo(_SUMMARY_NAME, _DATE), _table(rows))
+            archive.writestr(zipfile.ZipInfo(_SUMMARY_NAME, DATE), _table(rows))
         yield from pipe.take(0)
 
     def _add(self, archive: zipfile.ZipFile, folder: str, task: Task | None) -> dict[str, Any]:
@@ -127,7 +126,7 @@ class Batches:
             return {"status": "EXPIRED", "code": err.code}
         with zipfile.ZipFile(io.BytesIO(content)) as result:
             for name in result.namelist():
-                archive.writestr(zipfile.ZipInfo(f"{folder}/{name}", _DATE), result.read(name))
+                archive.writestr(zipfile.ZipInfo(f"{folder}/{name}", DATE), result.read(name))
             report = json.loads(result.read(REPORT_NAME))
         probabilities = {each["label"]: each["probability"] for each in report["predictions"]}
         return {

@@ -6,11 +6,9 @@ watcher. Here the horse is forked once and told each job through a pipe: it answ
 ready and whenever it is done, and the pipe's end tells at once when it has died.
 """
 
-import ctypes
 import os
 import select
 import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -30,10 +28,10 @@ from orchestrator.jobs.keys import QUEUE_NAME
 from orchestrator.jobs.ledger import RENEW_SECONDS, Ledger
 from orchestrator.jobs.rq_job import HostileJobError, TaskJob, TaskQueue
 from orchestrator.memory import keep_freed_memory
+from orchestrator.supervisor import die_with_parent
 from serving.scheduling import give_way
 
 _JOBS_PER_HORSE: Final = 1000
-_PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 _WORKER_TTL: Final = 30
 _MISSED_AFTER: Final = 60
 _LISTENER_SECONDS: Final = 3.0
@@ -285,8 +283,7 @@ class TaskWorker(Worker):
     def _ride(self, orders: int, answers: int) -> None:
         """Do jobs until the parent closes the pipe; never returns."""
         os.setpgrp()
-        if sys.platform == "linux":
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent(signal.SIGKILL)
         self.setup_work_horse_signals()
         self._is_horse = True
         try:

@@ -1,7 +1,7 @@
 """Read what an analysis should draw out of form fields or JSON values."""
 
 from collections.abc import Mapping
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from gradcam.encode import FORMATS
 from gradcam.plan import FONT_SIZES, SMALLEST_LIMIT
@@ -13,10 +13,9 @@ from orchestrator.routes.kinds import (
     Size,
     WholeNumber,
 )
-from orchestrator.study import ImageFormat, Options
+from orchestrator.study import Options
 
 _LARGEST_LIMIT: Final = 8192  # pixels
-_FORMATS: Final[tuple[ImageFormat, ...]] = get_args(ImageFormat)
 HEATMAPS: Final = Parameter(
     "heatmaps",
     Heatmaps(),
@@ -34,7 +33,7 @@ FONT_SIZE: Final = Parameter(
 )
 FORMAT: Final = Parameter(
     "format",
-    Choice(_FORMATS, {"jpg": "jpeg"}),
+    Choice(tuple(FORMATS), {"jpg": "jpeg"}),
     f"File format of the pictures. A side of a WebP ends at {FORMATS['webp'].longest_side} pixels, of a JPEG at"
     f" {FORMATS['jpeg'].longest_side}; what would be longer is refused.",
     Options.format,

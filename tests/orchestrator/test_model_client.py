@@ -318,7 +318,7 @@ def test_outputs_that_contradict_the_card_are_refused(
 def test_other_pixels_than_a_gray_image_are_refused(image: NDArray[np.uint8]) -> None:
     fake = FakeServer()
     with connected(fake) as client, pytest.raises(ValueError, match="expected uint8"):
-        client.gradcam(image)
+        client.predict(lambda _: image)
     assert not fake.shapes
 
 
@@ -348,7 +348,7 @@ def test_a_code_becomes_an_error_that_keeps_its_cause(
         client.describe()
         fake.failures = [(grpc.StatusCode[code], details)] * 3
         with pytest.raises(error) as caught:
-            client.gradcam(pixels())
+            client.predict(pixels)
     assert type(caught.value) is error
     assert caught.value.retry_after == retry_after
     assert details not in caught.value.detail
@@ -360,7 +360,7 @@ def test_a_server_that_goes_away_once_is_asked_again() -> None:
     with connected(fake) as client:
         client.describe()
         fake.failures = [(grpc.StatusCode.UNAVAILABLE, "Socket closed")]
-        assert client.gradcam(pixels()).version == 1
+        assert client.predict(pixels)[0].version == 1
 
 
 def test_an_answer_larger_than_the_limit_is_not_taken_for_load(
@@ -372,7 +372,7 @@ def test_an_answer_larger_than_the_limit_is_not_taken_for_load(
         client.describe()
         fake.outputs["more"] = np.zeros(1000, np.float32)
         with pytest.raises(errors.ModelContractError):
-            client.gradcam(pixels())
+            client.predict(pixels)
 
 
 def test_a_slow_model_is_a_timeout() -> None:
@@ -385,7 +385,7 @@ def test_a_slow_model_is_a_timeout() -> None:
     with connected(fake, deadline=0.5) as client:
         client.describe()
         with pytest.raises(errors.ModelTimeoutError):
-            client.gradcam(pixels())
+            client.predict(pixels)
         released.set()
 
 
@@ -415,7 +415,7 @@ def test_a_server_that_comes_back_is_found_again() -> None:
     with serving(FakeServer(), port):
         client.predict(pixels)
     with pytest.raises(errors.ModelUnavailableError):
-        client.gradcam(pixels())
+        client.predict(pixels)
     with serving(FakeServer(), port):
         until = time.monotonic() + 20
         while True:

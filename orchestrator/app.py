@@ -9,7 +9,7 @@ from typing import Final, TypedDict
 
 import anyio
 import anyio.to_thread
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Gauge
 from redis.asyncio import ConnectionPool
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -21,11 +21,12 @@ from orchestrator.audit.trail import AuditReader, AuditWriter, Retention
 from orchestrator.auditor import AuditMiddleware
 from orchestrator.body_limit import BodyLimitMiddleware
 from orchestrator.body_timeout import BodyTimeoutMiddleware
+from orchestrator.errors import ServiceError
 from orchestrator.guard import GuardMiddleware
 from orchestrator.jobs.metrics import QueueCollector, QueueLimits
 from orchestrator.jobs.wiring import create_caretakers, create_desk
 from orchestrator.limiter import Limiter, missed_counter
-from orchestrator.model_client import chosen_thresholds, open_model
+from orchestrator.model_client import ModelClient, chosen_thresholds, open_model
 from orchestrator.openapi.document import describe
 from orchestrator.problems import handlers
 from orchestrator.redis_client import connect, connect_async, connect_briefly
@@ -53,10 +54,9 @@ from orchestrator.stats.statistics import Statistics
 from orchestrator.storage.create import create_store
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.telemetry.middleware import TelemetryMiddleware
-from orchestrator.telemetry.probe import UpCollector
 from orchestrator.telemetry.telemetry import Telemetry
 from orchestrator.telemetry.tracing import open_tracer
-from orchestrator.threads import BoundedThreads, ThreadCollector
+from orchestrator.threads import BoundedThreads, show_threads
 from orchestrator.throttle import ThrottleMiddleware
 
 # Redis answers in a fraction of a millisecond; more threads than these would only wait for each other.
@@ -111,7 +111,7 @@ def create_app(settings: Settings) -> Starlette:
         notes = Notes(statistics, registry)
         thresholds = chosen_thresholds(settings)
         model = open_model(settings, thresholds, telemetry)
-        UpCollector(*_MODEL_UP, partial(health.available, model), registry)
+        Gauge(*_MODEL_UP, registry=registry).set_function(partial(_is_up, model))
         pools = {
             "analyses": BoundedThreads(
                 settings.request_threads, settings.request_queue, "analyses"
@@ -124,7 +124,7 @@ def create_app(settings: Settings) -> Starlette:
             "deletions": BoundedThreads(_DELETION_THREADS, _TASK_QUEUE, "deletions of tasks"),
             "batches": BoundedThreads(1, _BATCH_QUEUE, "batches"),
         }
-        ThreadCollector(pools, registry)
+        show_threads(pools, registry)
         drawers = ThreadPoolExecutor(_DRAWERS, "draw")
         caretakers = create_caretakers(settings, store)
         for caretaker in caretakers:
@@ -228,6 +228,15 @@ def _cors(settings: Settings) -> list[Middleware]:
             expose_headers=_EXPOSED,
         )
     ]
+
+
+def _is_up(model: ModelClient) -> bool:
+    """Tell whether the model server has a version available."""
+    try:
+        model.available()
+    except ServiceError:
+        return False
+    return True
 
 
 def _auditor(

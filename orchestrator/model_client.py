@@ -23,6 +23,8 @@ from serving.contract import ModelCard
 CARD_SECONDS: Final = 10.0
 # While servers of different versions answer in turn, so often is it tried to meet one twice.
 _ATTEMPTS: Final = 5
+# A probe should answer before it times out itself.
+_PROBE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,16 @@ class ModelClient:
     def describe(self, *, timeout: float | None = None) -> Servable:
         """Return the version that is served, with its card."""
         return self._describe(None, self._until(timeout))
+
+    def available(self) -> Servable:
+        """Return the version that is served, if the server says so now: a card alone may be remembered."""
+        states = [status.state for status in self.status(timeout=_PROBE_SECONDS)]
+        if "AVAILABLE" not in states:
+            raise ModelUnavailableError(
+                f"expected a version that is AVAILABLE, got {', '.join(states) or 'none'}",
+                retry_after=grpc_errors.UNAVAILABLE_RETRY_SECONDS,
+            )
+        return self.describe(timeout=_PROBE_SECONDS)
 
     @property
     def last(self) -> Servable | None:

@@ -1,17 +1,22 @@
 """Bound the threads that requests are answered in, and the lines before them, and show both to Prometheus."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final, TypeVar
 
 import anyio
 import anyio.to_thread
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Gauge
 
 from orchestrator.errors import BusyError
 
 _Result = TypeVar("_Result")
+
+_GAUGES: Final = {
+    "busy": ("cxr_threads_busy", "Threads at work."),
+    "waiting": ("cxr_threads_waiting", "Requests that wait for a thread."),
+    "threads": ("cxr_threads_limit", "Threads there are."),
+}
 
 
 class BoundedThreads:
@@ -53,27 +58,9 @@ class BoundedThreads:
         return await anyio.to_thread.run_sync(work, limiter=self._limiter)
 
 
-class ThreadCollector(Collector):
-    """Show the pools of threads to Prometheus.
-
-    Args:
-        pools: Each by its name.
-        registry: What an answer to Prometheus is made of.
-    """
-
-    def __init__(self, pools: Mapping[str, BoundedThreads], registry: CollectorRegistry) -> None:
-        self._pools = pools
-        registry.register(self)
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Give the figures of the moment."""
-        busy = GaugeMetricFamily("cxr_threads_busy", "Threads at work.", labels=["pool"])
-        waiting = GaugeMetricFamily(
-            "cxr_threads_waiting", "Requests that wait for a thread.", labels=["pool"]
-        )
-        limit = GaugeMetricFamily("cxr_threads_limit", "Threads there are.", labels=["pool"])
-        for name, pool in self._pools.items():
-            busy.add_metric([name], pool.busy)
-            waiting.add_metric([name], pool.waiting)
-            limit.add_metric([name], pool.threads)
-        yield from (busy, waiting, limit)
+def show_threads(pools: Mapping[str, BoundedThreads], registry: CollectorRegistry) -> None:
+    """Show pools of threads to Prometheus, each by its name: the figures of the moment at which it asks."""
+    for figure, (name, text) in _GAUGES.items():
+        gauge = Gauge(name, text, ["pool"], registry=registry)
+        for pool, threads in pools.items():
+            gauge.labels(pool).set_function(partial(getattr, threads, figure))

@@ -23,11 +23,9 @@ from orchestrator.errors import (
     ServiceError,
 )
 from orchestrator.jobs.overview import look, ping
-from orchestrator.model_client import ModelClient, Servable
 from orchestrator.problems import problem
 from orchestrator.services import services
 
-_PATIENCE: Final = 2.0  # seconds; a probe should answer before it times out itself
 _RETRY_AFTER: Final = 5
 
 
@@ -86,7 +84,7 @@ async def _model(request: Request) -> ServedModel:
     """
     here = services(request)
     try:
-        servable = await here.health_threads.run(partial(available, here.model))
+        servable = await here.health_threads.run(here.model.available)
     except BusyError:
         raise
     except DependencyError as err:
@@ -99,21 +97,6 @@ async def _model(request: Request) -> ServedModel:
         "weights": servable.card.weights,
         "warnings": list(servable.card.warnings),
     }
-
-
-def available(model: ModelClient) -> Servable:
-    """Return what is served, if the model server says so now: a card alone may be remembered.
-
-    Raises:
-        DependencyError: The server is away, has no version available, or no card of our contract.
-    """
-    states = [status.state for status in model.status(timeout=_PATIENCE)]
-    if "AVAILABLE" not in states:
-        raise ModelUnavailableError(
-            f"expected a version that is AVAILABLE, got {', '.join(states) or 'none'}",
-            retry_after=_RETRY_AFTER,
-        )
-    return model.describe(timeout=_PATIENCE)
 
 
 ROUTES = [

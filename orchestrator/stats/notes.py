@@ -8,15 +8,12 @@ import logging
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from time import monotonic
 from typing import Final
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Gauge
 
 from orchestrator.errors import RedisUnavailableError
 from orchestrator.periodic import PeriodicThread
@@ -29,6 +26,10 @@ _log = logging.getLogger(__name__)
 # Who finds another counting waits this long: where Redis hangs, that one waits for it, and nobody behind it need.
 _PATIENCE_SECONDS: Final = 2.0
 _RETRY_AFTER: Final = 5
+_DELAY: Final = (
+    "cxr_statistics_delay_seconds",
+    "How long the oldest analysis that the statistics don't count yet has been waiting.",
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class _Bundle:
     tally: Counter[Cell] = field(default_factory=Counter)
 
 
-class Notes(Collector):
+class Notes:
     """Hold analyses until they are counted: for a second, or until Redis is back.
 
     What they take in memory does not grow with their number. A process that is killed takes them with it.
@@ -67,8 +68,7 @@ class Notes(Collector):
         self._noting = threading.Lock()
         self._counting = threading.Lock()
         self._thread = PeriodicThread("statistics", self.count)
-        if registry is not None:
-            registry.register(self)
+        Gauge(*_DELAY, registry=registry).set_function(self._delay)
 
     def add(self, report: Report) -> None:
         """Note an analysis."""
@@ -108,15 +108,10 @@ class Notes(Collector):
         except RedisUnavailableError as err:
             _log.warning("analyses not counted", extra={"error": err.code})
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Show how long the oldest has waited."""
+    def _delay(self) -> float:
         with self._noting:
             begun = [bundle.begun for bundle in (*self._leaving, *self._noted.values())]
-        yield GaugeMetricFamily(
-            "cxr_statistics_delay_seconds",
-            "How long the oldest analysis that the statistics don't count yet has been waiting.",
-            monotonic() - min(begun) if begun else 0.0,
-        )
+        return monotonic() - min(begun) if begun else 0.0
 
     def _count_leaving(self) -> None:
         while self._leaving:

@@ -4,10 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import httpx
 import psutil
@@ -17,10 +14,9 @@ from tests.support.api import wait_until_answered
 from tests.support.images import gradient, png
 from tests.support.ports import free_port
 from tests.support.processes import lives
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.tensorflow
-
-_T = TypeVar("_T")
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +97,10 @@ def check_a_life(client: httpx.Client, data_dir: Path, model_file: Path, port: i
 
 def test_the_exporter_ends_with_whoever_waits_for_it(model_file: Path, tmp_path: Path) -> None:
     process = start(tmp_path / "data", model_file, free_port())
-    exporter = wait_for(lambda: child_of(process, "export"))
+    exporter = eventually(lambda: child_of(process, "export"))
     process.terminate()
     assert process.wait(30) == -signal.SIGTERM
-    wait_for(lambda: not lives(exporter))
+    eventually(lambda: not lives(exporter))
     assert not list((tmp_path / "data" / "models").glob("*/densenet/[0-9]*"))
 
 
@@ -112,15 +108,6 @@ def child_of(process: subprocess.Popen[bytes], command: str) -> psutil.Process |
     """Return the process that runs a command of ours, if there is one."""
     children = psutil.Process(process.pid).children()
     return next((child for child in children if command in child.cmdline()), None)
-
-
-def wait_for(look: Callable[[], _T | None], seconds: float = 30) -> _T:
-    """Return what is seen once it is something."""
-    until = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.05)
-    return found
 
 
 def test_a_taken_port_is_refused_before_anything_starts(model_file: Path, tmp_path: Path) -> None:

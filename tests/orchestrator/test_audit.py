@@ -34,6 +34,7 @@ from tests.support.images import gradient, png
 from tests.support.keys import ADMIN, API_KEYS, PREDICT, READ, bearer
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer, running_redis
+from tests.support.waiting import eventually
 
 IMAGE = png(gradient(64, 64))
 NAME = "DOE^JANE"
@@ -331,9 +332,7 @@ def test_without_redis_entries_are_in_the_log_and_images_are_analysed(tmp_path: 
         with running_api(tmp_path / "log", **settings) as client:
             for _ in range(2):
                 assert client.post("/densenet_predict", files={"file": IMAGE}).status_code == 200
-            until = time.monotonic() + 10
-            while "cxr_audit_missed_total 2.0" not in client.get("/metrics").text:
-                assert time.monotonic() < until
+            eventually(lambda: "cxr_audit_missed_total 2.0" in client.get("/metrics").text)
             assert client.get("/audit").json()["code"] == "redis_unavailable"
     lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
     kept = [line["audit"] for line in lines if line["message"] == "audit entry not kept"]

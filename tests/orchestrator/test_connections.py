@@ -3,7 +3,7 @@
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -13,6 +13,7 @@ import pytest
 from orchestrator.connections import SPARE
 from tests.support.api import running_api
 from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 CONNECTIONS = 12
 ANSWERS = 4  # of 1.7 MB each: more than a kernel takes
@@ -53,13 +54,6 @@ def drip(client: socket.socket, piece: bytes = b"x") -> bytes:
             return answer
         answer += received
     raise AssertionError("the connection is still open")
-
-
-def eventually(check: Callable[[], bool]) -> None:
-    until = time.monotonic() + 30
-    while not check():
-        assert time.monotonic() < until
-        time.sleep(0.1)
 
 
 def is_open(client: socket.socket) -> bool:

@@ -1,7 +1,6 @@
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -9,6 +8,7 @@ import pytest
 
 from orchestrator.supervisor import Child, stop_all
 from tests.support.processes import lives
+from tests.support.waiting import eventually
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 PARENT = """
@@ -17,13 +17,6 @@ signal.signal(signal.SIGTERM, signal.{})
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 time.sleep(600)
 """
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.02)
 
 
 def test_a_child_that_dies_is_started_again() -> None:
@@ -37,7 +30,7 @@ def test_a_child_that_dies_is_started_again() -> None:
         child.tend(time.monotonic())
         return child.pid not in (None, first)
 
-    wait_for(is_back)
+    eventually(is_back)
     stop_all([child])
     assert child.pid is None
 
@@ -51,7 +44,7 @@ def test_restarts_come_slower_while_they_keep_failing() -> None:
         was_running = child.pid is not None
         child.tend(moment)
         starts += child.pid is not None and not was_running
-        wait_for(lambda: child.pid is None)
+        eventually(lambda: child.pid is None)
     # at once, then after 0.5, 1, 2, 4, 8 and 16 seconds
     assert starts == 7
 
@@ -61,7 +54,7 @@ def test_a_child_gets_its_environment_on_top_of_ours(tmp_path: Path) -> None:
     target = tmp_path / "seen"
     child = Child("writer", [sys.executable, "-c", script, str(target)], {"PORT": "5001"})
     child.start()
-    wait_for(lambda: child.pid is None)
+    eventually(lambda: child.pid is None)
     assert target.read_text() == "5001" + os.environ["PATH"]
 
 
@@ -76,12 +69,12 @@ def test_nothing_that_a_child_started_is_left_behind(on_sigterm: str, grace: flo
     child = Child("parent", [sys.executable, "-c", PARENT.format(on_sigterm)])
     child.start()
     family = psutil.Process(child.pid)
-    wait_for(lambda: family.children() != [])
+    eventually(lambda: family.children() != [])
     (grandchild,) = family.children()
     child.ask_to_stop()
     child.stop(time.monotonic() + grace)
     assert not lives(family)
-    wait_for(lambda: not lives(grandchild))
+    eventually(lambda: not lives(grandchild))
 
 
 def test_children_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
@@ -92,8 +85,8 @@ def test_children_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
         f"open({str(pid_file)!r}, 'w').write(str(child.pid)); time.sleep(600)"
     )
     parent = psutil.Popen([sys.executable, "-c", script])
-    wait_for(lambda: pid_file.exists() and pid_file.read_text() != "")
+    eventually(lambda: pid_file.exists() and pid_file.read_text() != "")
     orphan = psutil.Process(int(pid_file.read_text()))
     parent.kill()
     parent.wait()
-    wait_for(lambda: not lives(orphan))
+    eventually(lambda: not lives(orphan))

@@ -23,6 +23,7 @@ from tests.orchestrator.test_model_client import FakeServer, serving
 from tests.support.api import running_api, wait_until_answered
 from tests.support.images import encoded, gradient, png
 from tests.support.redis_server import running_redis
+from tests.support.waiting import eventually
 from tests.support.workers import CXR, Service
 
 IMAGE = png(gradient(64, 64))
@@ -457,9 +458,6 @@ def test_five_hundred_at_once_are_all_done_and_counted_once(api: httpx.Client) -
     with ThreadPoolExecutor(50) as pool:
         tasks = list(pool.map(one, range(500)))
     assert len({task["task_id"] for task in tasks}) == 500
-    until = time.monotonic() + 120
-    while api.get("/health/workers").json()["waiting"]:
-        assert time.monotonic() < until
-        time.sleep(0.5)
+    eventually(lambda: api.get("/health/workers").json()["waiting"] == 0, seconds=120)
     assert {done(api, task)["status"] for task in tasks} == {"SUCCESS"}
     assert api.get("/stats/diseases/summary").json()["analyses"] - before == 500

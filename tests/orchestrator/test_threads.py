@@ -2,8 +2,7 @@
 
 import base64
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from tests.support.api import running_api
 from tests.support.cloudinary_server import API_KEY, API_SECRET, CLOUD, cloudinary_server
 from tests.support.images import png
 from tests.support.redis_server import running_redis
+from tests.support.waiting import eventually
 
 FULL = "as many {} are under way as this server takes at once; try again shortly"
 
@@ -66,14 +66,7 @@ class Running:
     def wait_for_line(self, waiting: int) -> None:
         """Wait until one analysis is with the model, and others wait behind it."""
         line = f'cxr_threads_waiting{{pool="analyses"}} {waiting}.0'
-        wait_for(lambda: bool(self.model.seen) and line in self.client.get("/metrics").text)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.02)
+        eventually(lambda: bool(self.model.seen) and line in self.client.get("/metrics").text)
 
 
 @contextmanager
@@ -140,7 +133,7 @@ def test_nobody_who_asks_for_a_task_waits_for_deletions_that_hang(tmp_path: Path
             cloud.delay = 3
             deletions = [callers.submit(api.client.delete, path) for path in paths]
             line = f'cxr_threads_waiting{{pool="deletions"}} {count - 4}.0'
-            wait_for(lambda: line in api.client.get("/metrics").text)
+            eventually(lambda: line in api.client.get("/metrics").text)
             assert api.client.get(paths[0]).json()["status"] == "FAILURE"
             assert not any(each.done() for each in deletions)
             cloud.delay = 0

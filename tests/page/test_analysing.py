@@ -5,7 +5,6 @@ import io
 import json
 import re
 import signal
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from gradcam.placement import Placement, place
 from gradcam.scale import WEAK
 from tests.support.browser import needs_chromium, visiting
 from tests.support.images import ORIENTATION, encoded, png
+from tests.support.waiting import eventually
 from tests.support.workers import Stack, running_stack
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.slow, needs_chromium]
@@ -345,10 +345,7 @@ def test_results_are_deleted_when_nobody_looks_at_them_any_more(
         page.get_by_role("button", name="Delete and start over").click()
     else:
         page.goto("about:blank")
-    until = time.monotonic() + 20
-    while stack.client.get(task).status_code != httpx.codes.NOT_FOUND:
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    eventually(lambda: stack.client.get(task).status_code == httpx.codes.NOT_FOUND)
 
 
 def test_stages_are_shown_as_they_are_reached(page: Page, stack: Stack) -> None:

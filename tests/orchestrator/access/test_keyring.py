@@ -1,7 +1,6 @@
 import logging
 import os
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,15 +9,7 @@ import pytest
 from orchestrator.access.keyring import Keyring, open_keyring
 from orchestrator.access.keys import make_key
 from orchestrator.settings import Settings, SettingsError
-
-
-def eventually(check: Callable[[], bool]) -> bool:
-    until = time.monotonic() + 10
-    while not check():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.05)
-    return True
+from tests.support.waiting import eventually
 
 
 def test_keys_come_and_go_with_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -34,12 +25,12 @@ def test_keys_come_and_go_with_the_file(tmp_path: Path, caplog: pytest.LogCaptur
     assert keyring.find(new) is None
 
     file.write_text(f"{old_entry.dumps()}\n{new_entry.dumps()}\n")
-    assert eventually(lambda: keyring.find(new) == new_entry)
+    eventually(lambda: keyring.find(new) == new_entry)
     assert keyring.find(old) == old_entry
 
     (tmp_path / "next").write_text(new_entry.dumps())  # put in place, as Kubernetes and editors do
     (tmp_path / "next").replace(file)
-    assert eventually(lambda: keyring.find(old) is None)
+    eventually(lambda: keyring.find(old) is None)
     assert keyring.find(new) == new_entry
     assert keyring.find(fixed) == entry
     assert new not in caplog.text + str([vars(record) for record in caplog.records])
@@ -53,9 +44,7 @@ def test_a_mistake_in_the_file_changes_nothing_and_is_logged_once(
     file.write_text(entry.dumps())
     keyring = Keyring((), file)
     file.write_text(key)  # the key itself, by mistake
-    assert eventually(
-        lambda: keyring.find(key) is not None and "keys not read again" in caplog.text
-    )
+    eventually(lambda: keyring.find(key) is not None and "keys not read again" in caplog.text)
     os.utime(file)
     assert keyring.find(key) == entry
     assert key not in str([vars(record) for record in caplog.records])
@@ -75,14 +64,12 @@ def test_a_file_that_could_not_be_read_for_a_while_is_read_though_nothing_wrote_
     with monkeypatch.context() as patch:  # root may read everything, so it is told not to
         patch.setattr(Path, "read_text", refuse)
         file.write_text(f"{new_entry.dumps()}  # rotated\n")
-        assert eventually(
-            lambda: keyring.find(new) is None and "keys not read again" in caplog.text
-        )
+        eventually(lambda: keyring.find(new) is None and "keys not read again" in caplog.text)
         time.sleep(1.2)
         assert keyring.find(old) == old_entry
     assert caplog.text.count("keys not read again") == 1
 
-    assert eventually(lambda: keyring.find(new) == new_entry)
+    eventually(lambda: keyring.find(new) == new_entry)
     assert keyring.find(old) is None
 
 
@@ -98,9 +85,7 @@ def test_a_key_is_in_the_settings_or_in_the_file(
     file.write_text("# none yet\n")
     keyring = Keyring((entry,), file)
     file.write_text(twice.dumps())
-    assert eventually(
-        lambda: keyring.find(key) is not None and "keys not read again" in caplog.text
-    )
+    eventually(lambda: keyring.find(key) is not None and "keys not read again" in caplog.text)
     assert keyring.find(key) == entry
 
 

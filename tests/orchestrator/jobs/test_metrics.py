@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from orchestrator.jobs.metrics import QueueCollector, QueueLimits
 from tests.support.redis_server import RedisServer, running_redis
+from tests.support.waiting import eventually
 
 MEGABYTE = 1 << 20
 
@@ -27,13 +28,6 @@ def figure(client: "redis.Redis", name: str, **labels: str) -> float | None:
     registry = CollectorRegistry()
     QueueCollector(client, QueueLimits(tasks=1000, bytes=10**9), registry)
     return registry.get_sample_value(name, labels)
-
-
-def wait_for(client: "redis.Redis", name: str, value: float) -> None:
-    until = time.monotonic() + 20
-    while figure(client, name) != value:
-        assert time.monotonic() < until, (name, figure(client, name))
-        time.sleep(0.05)
 
 
 @contextmanager
@@ -87,8 +81,8 @@ def test_a_file_that_can_not_be_written_to_is_told(own: RedisServer) -> None:
         client.set("upload", b"\xff" * (MEGABYTE - 1000))
         with no_room(own):
             client.set("result", b"\xff" * 2000)
-            wait_for(client, "cxr_redis_file_writes_ok", 0)
-        wait_for(client, "cxr_redis_file_writes_ok", 1)
+            eventually(lambda: figure(client, "cxr_redis_file_writes_ok") == 0)
+        eventually(lambda: figure(client, "cxr_redis_file_writes_ok") == 1)
 
 
 @pytest.mark.parametrize("code", ["internal_error", "store_unavailable", "upload_expired"])

@@ -55,6 +55,7 @@ from tests.support.fake_worker import FakeModel
 from tests.support.images import gradient, png
 from tests.support.overlays import overlay
 from tests.support.ports import free_port
+from tests.support.waiting import eventually
 from tests.support.workers import CXR, Service
 
 IMAGE = png(gradient(64, 64))
@@ -267,10 +268,10 @@ def test_a_worker_that_was_not_heard_of_for_long_is_listed_again(
     worker = Service([*CXR, "worker"], environment, tmp_path / "worker.log")
     worker.start()
     try:
-        wait_until(lambda: look(client).workers == 1)
+        eventually(lambda: look(client).workers == 1)
         client.delete("rq:workers", f"rq:workers:{keys.QUEUE_NAME}", *client.keys("rq:worker:*"))
         assert look(client).workers == 0
-        wait_until(lambda: look(client).workers == 1)
+        eventually(lambda: look(client).workers == 1)
     finally:
         assert worker.stop() == 0
 
@@ -286,7 +287,7 @@ def test_a_worker_sweeps_the_pictures_in_its_own_folder(
     worker = Service([*CXR, "worker"], environment, tmp_path / "worker.log")
     worker.start()
     try:
-        wait_until(lambda: not old.exists())
+        eventually(lambda: not old.exists())
     finally:
         assert worker.stop() == 0
 
@@ -300,10 +301,10 @@ def test_a_worker_keeps_one_horse_however_often_it_starts_again(
     worker = Service([*CXR, "worker"], environment, tmp_path / "worker.log")
     worker.start()
     try:
-        wait_until(lambda: worker.log.read_text().count("worker starts again") >= 5)
+        eventually(lambda: worker.log.read_text().count("worker starts again") >= 5)
         assert len(worker.horses()) <= 1
         client.config_set("maxmemory", 0)
-        wait_until(lambda: look(client).workers == 1)
+        eventually(lambda: look(client).workers == 1)
         time.sleep(1)  # its signals are RQ's from then on
     finally:
         client.config_set("maxmemory", 0)
@@ -323,17 +324,17 @@ def test_a_worker_takes_no_more_however_often_it_starts_again(
         return process.num_threads(), process.num_fds(), len(client.client_list())
 
     try:
-        wait_until(lambda: look(client).workers == 1)
+        eventually(lambda: look(client).workers == 1)
         time.sleep(1)
         before = taken()
         for _ in range(3):
             starts = worker.log.read_text().count("worker starts again")
             client.execute_command("REPLICAOF", "127.0.0.1", str(free_port()))
-            wait_until(lambda: worker.log.read_text().count("worker starts again") > starts)  # noqa: B023
+            eventually(lambda: worker.log.read_text().count("worker starts again") > starts)  # noqa: B023
             client.execute_command("REPLICAOF", "NO", "ONE")
-            wait_until(lambda: len(client.client_list(_type="pubsub")) > 0)
+            eventually(lambda: len(client.client_list(_type="pubsub")) > 0)
             time.sleep(2)
-        wait_until(lambda: all(now <= then for now, then in zip(taken(), before, strict=True)))
+        eventually(lambda: all(now <= then for now, then in zip(taken(), before, strict=True)))
     finally:
         client.execute_command("REPLICAOF", "NO", "ONE")
         assert worker.stop() == 0
@@ -355,11 +356,11 @@ def test_tasks_are_accepted_and_tried_again_at_the_new_master_after_a_failover(
         worker.start()
         try:
             before = submit(settings, client)
-            wait_until(lambda: find(settings, client, before).attempts > 0)
+            eventually(lambda: find(settings, client, before).attempts > 0)
             pair.fail_over()
             after = submit(settings, client)
             with pair.new.client() as new:
-                wait_until(lambda: find(settings, new, after).attempts > 1)
+                eventually(lambda: find(settings, new, after).attempts > 1)
                 assert look(new).workers == 1
         finally:
             assert worker.stop() == 0
@@ -416,14 +417,14 @@ def test_a_worker_that_lacks_something_takes_no_task(
     worker = Service([*CXR, "worker"], variables, tmp_path / "worker.log")
     worker.start()
     try:
-        wait_until(lambda: look(client).workers == 1)
+        eventually(lambda: look(client).workers == 1)
         secret = settings.data_dir / "files.secret"
         away = secret.rename(tmp_path / "elsewhere")
         secret.mkdir()
         for horse in worker.horses():
             horse.kill()
         first = submit(settings, client)  # finds out, and costs a horse
-        wait_until(lambda: look(client).workers == 0)
+        eventually(lambda: look(client).workers == 0)
         second = submit(settings, client)
         time.sleep(5)
         waiting = find(settings, client, second)
@@ -431,8 +432,13 @@ def test_a_worker_that_lacks_something_takes_no_task(
         secret.rmdir()
         away.rename(secret)
         ledger = create_ledger(settings, client)
-        wait_until(lambda: find(settings, client, first).attempts > 0, ledger.care)
-        wait_until(lambda: find(settings, client, second).attempts > 0, ledger.care)
+
+        def has_begun(task_id: str) -> bool:
+            ledger.care()
+            return find(settings, client, task_id).attempts > 0
+
+        eventually(lambda: has_begun(first))
+        eventually(lambda: has_begun(second))
     finally:
         assert worker.stop() == 0
     reasons = [find(settings, client, task_id).reason for task_id in (first, second)]
@@ -457,7 +463,7 @@ def test_thresholds_are_those_of_the_start_until_the_next_one(
 
     def used() -> object:
         task_id = submit(settings, client)
-        wait_until(lambda: find(settings, client, task_id).status == "SUCCESS")
+        eventually(lambda: find(settings, client, task_id).status == "SUCCESS")
         _, content = desk.result(task_id)
         with zipfile.ZipFile(io.BytesIO(content or b"")) as archive:
             return json.loads(archive.read("report.json"))["model"]["thresholds"]
@@ -475,14 +481,6 @@ def test_thresholds_are_those_of_the_start_until_the_next_one(
                 assert used() == method
             finally:
                 assert worker.stop() == 0
-
-
-def wait_until(holds: Callable[[], bool], meanwhile: Callable[[], object] = time.time) -> None:
-    until = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < until
-        meanwhile()
-        time.sleep(0.1)
 
 
 def test_with_blobs_on_the_disk_redis_holds_records_only(

@@ -18,6 +18,7 @@ from orchestrator.stats.statistics import Statistics
 from orchestrator.stats.tally import Tally, of_report, total
 from tests.support.redis_server import RedisServer, running_redis
 from tests.support.reports import report
+from tests.support.waiting import eventually
 
 TODAY = date(2090, 5, 10)
 EDEMA = {"Edema": 0.75, "Mass": 0.25}
@@ -181,10 +182,7 @@ def test_they_are_counted_by_themselves_and_when_it_ends(statistics: Statistics)
     notes, first, second = Notes(statistics), report(EDEMA), report({"Nodule": 1.0})
     notes.start()
     notes.add(first)
-    until = time.monotonic() + 20
-    while read(statistics) != {TODAY: of_report(first)}:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    eventually(lambda: read(statistics) == {TODAY: of_report(first)})
     notes.add(second)
     notes.stop()
     assert read(statistics) == {TODAY: total(map(of_report, (first, second)))}

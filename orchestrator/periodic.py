@@ -1,4 +1,4 @@
-"""Do something about once a second, in a thread beside everything else."""
+"""Do something about once a second, or as seldom as told, in a thread beside everything else."""
 
 import logging
 import threading
@@ -15,16 +15,18 @@ _END_SECONDS: Final = 20.0
 
 
 class PeriodicThread:
-    """Call a function until it is stopped, whatever it raises.
+    """Call a function until it is stopped, whatever it raises; a second after its start for the first time.
 
     Args:
         name: Tells in the log what waits, once for as long as it does, or what failed.
         work: Raises ServiceError while what it needs is away.
+        every: Seconds between one time and the next.
     """
 
-    def __init__(self, name: str, work: Callable[[], None]) -> None:
+    def __init__(self, name: str, work: Callable[[], None], every: float = PERIOD_SECONDS) -> None:
         self._name = name
         self._work = work
+        self._every = every
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -44,7 +46,9 @@ class PeriodicThread:
 
     def _run(self) -> None:
         away = False
-        while not self._stopping.wait(PERIOD_SECONDS):
+        pause = PERIOD_SECONDS
+        while not self._stopping.wait(pause):
+            pause = self._every
             try:
                 self._work()
             except ServiceError as err:

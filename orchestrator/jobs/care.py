@@ -12,7 +12,7 @@ from orchestrator.redis_client import translated
 _EARLY_MS: Final = 100
 
 
-class Caretaker:
+class Caretaker(PeriodicThread):
     """Call chores about once a second, or as seldom as told; of all processes, whoever comes first.
 
     Every chore may be done twice at once without harm. The key in Redis only saves work.
@@ -31,24 +31,16 @@ class Caretaker:
         chores: Sequence[Callable[[], bool | None]],
         every: float = PERIOD_SECONDS,
     ) -> None:
+        super().__init__("caretaker", self._tick, every)
         self._client = client
         self._key = key
         self._chores = chores
         self._milliseconds = int(1000 * every) - _EARLY_MS
-        self._thread = PeriodicThread("caretaker", self._tick)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End, and wait for it."""
-        self._thread.stop()
 
     def _tick(self) -> None:
         with translated():
             mine = self._client.set(self._key, b"1", nx=True, px=self._milliseconds)
         if mine:
             for chore in self._chores:
-                while chore() and not self._thread.stopping:
+                while chore() and not self.stopping:
                     pass

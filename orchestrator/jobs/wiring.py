@@ -19,18 +19,20 @@ from orchestrator.jobs.results import Results
 from orchestrator.jobs.run import Workshop
 from orchestrator.jobs.submit import Limits, Submitter
 from orchestrator.model_client import open_model
+from orchestrator.periodic import PeriodicThread
 from orchestrator.redis_client import connect
 from orchestrator.settings import Settings
 from orchestrator.stats.statistics import Statistics
 from orchestrator.storage.base import Store
 from orchestrator.storage.create import create_store
-from orchestrator.storage.sweeper import Sweeper
 from orchestrator.telemetry.telemetry import NO_TELEMETRY, Telemetry
 from orchestrator.thresholds import ThresholdSet
 
 _log = logging.getLogger(__name__)
 
-_SWEEP_SECONDS: Final = 60.0
+_SWEEP_BLOBS_SECONDS: Final = 60.0
+# Each process sweeps its store: its folder may be its own.
+_SWEEP_STORE_SECONDS: Final = 600.0
 # How much more results may take than uploads: a queue that was accepted up to its limit must come to an end.
 _OVERSHOOT: Final = 1.5
 
@@ -105,7 +107,7 @@ def create_workshop(
     )
 
 
-def create_caretakers(settings: Settings, store: Store) -> list[Caretaker | Sweeper]:
+def create_caretakers(settings: Settings, store: Store) -> list[PeriodicThread]:
     """Return what looks after tasks and pictures in each process, with clients of their own.
 
     Calls of callbacks and looking through a folder may take long; they have threads to themselves.
@@ -113,11 +115,14 @@ def create_caretakers(settings: Settings, store: Store) -> list[Caretaker | Swee
     client = connect(settings.redis_url)
     rescue = partial(_rescue, create_ledger(settings, client))
     chores = [rescue, partial(compact, client)]
-    found: list[Caretaker | Sweeper] = [Caretaker(client, keys.TICK, chores), Sweeper(store)]
+    found: list[PeriodicThread] = [
+        Caretaker(client, keys.TICK, chores),
+        PeriodicThread("sweeper", partial(_sweep, store), _SWEEP_STORE_SECONDS),
+    ]
     if lie_on_disk(settings):
         own = connect(settings.redis_url)
         sweep = partial(create_blobs(settings, own).sweep, create_ledger(settings, own).held)
-        found.append(Caretaker(own, keys.SWEEP_TICK, [sweep], every=_SWEEP_SECONDS))
+        found.append(Caretaker(own, keys.SWEEP_TICK, [sweep], _SWEEP_BLOBS_SECONDS))
     if settings.callback_hosts and settings.callback_secret:
         own = connect(settings.redis_url)
         calls = Callbacks(own, create_ledger(settings, own), settings.callback_secret)
@@ -128,3 +133,9 @@ def create_caretakers(settings: Settings, store: Store) -> list[Caretaker | Swee
 def _rescue(ledger: Ledger) -> None:
     for task_id in ledger.care():
         _log.warning("task rescued", extra={"task_id": task_id})
+
+
+def _sweep(store: Store) -> None:
+    count = store.sweep()
+    if count:
+        _log.info("files swept", extra={"files": count})

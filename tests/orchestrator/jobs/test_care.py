@@ -1,5 +1,6 @@
 """What looks after tasks, on a real Redis."""
 
+import logging
 import os
 import time
 from dataclasses import replace
@@ -12,6 +13,8 @@ from orchestrator.jobs.care import Caretaker
 from orchestrator.jobs.wiring import create_caretakers
 from orchestrator.settings import Settings
 from orchestrator.storage.create import create_store
+from tests.support.overlays import overlay
+from tests.support.waiting import eventually
 
 
 def test_of_several_one_comes_as_often_as_it_should(client: "redis.Redis") -> None:
@@ -42,10 +45,25 @@ def test_blobs_on_the_disk_are_swept_about_once_a_minute(
     carers = create_caretakers(replace(settings, blobs=blobs), create_store(settings))
     for carer in carers:
         carer.start()
-    until = time.monotonic() + 20
-    while old.exists():
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    eventually(lambda: not old.exists())
     for carer in carers:
         carer.stop()
     assert 50_000 < client.pttl(keys.SWEEP_TICK) < 60_000
+
+
+def test_pictures_are_swept_in_every_process(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "orchestrator")
+    store = create_store(settings)
+    for _ in range(2):
+        store.put(store.name("a"), [overlay()])
+        (picture,) = settings.data_dir.glob("files/*/*-0.*")
+        os.utime(picture, (0, 0))
+        carers = create_caretakers(settings, store)
+        for carer in carers:
+            carer.start()
+        eventually(lambda: not any(settings.data_dir.glob("files/*/*-0.*")))
+        for carer in carers:
+            carer.stop()
+    assert caplog.messages.count("files swept") == 2

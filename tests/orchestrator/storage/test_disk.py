@@ -16,7 +16,6 @@ from orchestrator.errors import (
 )
 from orchestrator.storage.disk import DiskStore
 from orchestrator.storage.links import Links
-from orchestrator.storage.sweeper import Sweeper
 from tests.support.overlays import overlay
 
 ANALYSIS = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -162,24 +161,6 @@ def test_drafts_of_dead_processes_are_swept(tmp_path: Path) -> None:
     draft.write_bytes(b"half")
     os.utime(draft, (0, 0))
     assert make(tmp_path).sweep() == 1
-
-
-@pytest.mark.parametrize(("every", "swept"), [(0.0, True), (60.0, False)])
-def test_sweeping_goes_on_until_it_is_stopped(tmp_path: Path, every: float, swept: bool) -> None:
-    store = make(tmp_path)
-    sweeper = Sweeper(store, every)
-    sweeper.start()
-    left = []
-    for _ in range(2):
-        store.put(NAME, [overlay()])
-        (path,) = files(tmp_path)
-        os.utime(path, (0, 0))
-        until = time.monotonic() + 3
-        while path.exists() and time.monotonic() < until:
-            time.sleep(0.01)
-        left.append(path.exists())
-    sweeper.stop()
-    assert left == [False, not swept]
 
 
 def test_a_folder_that_cant_be_written_is_unavailable_and_named(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from orchestrator.guard import GuardMiddleware
 from orchestrator.jobs.metrics import QueueCollector, QueueLimits
 from orchestrator.jobs.wiring import create_caretakers, create_desk
 from orchestrator.limiter import Limiter, missed_counter
+from orchestrator.middleware.telemetry import TelemetryMiddleware
 from orchestrator.model_client import ModelClient, chosen_thresholds, open_model
 from orchestrator.openapi.document import describe
 from orchestrator.problems import handlers
@@ -53,7 +54,6 @@ from orchestrator.stats.notes import Notes
 from orchestrator.stats.statistics import Statistics
 from orchestrator.storage.create import create_store
 from orchestrator.telemetry.metrics import Metrics
-from orchestrator.telemetry.middleware import TelemetryMiddleware
 from orchestrator.telemetry.telemetry import Telemetry
 from orchestrator.telemetry.tracing import open_tracer
 from orchestrator.threads import BoundedThreads, show_threads

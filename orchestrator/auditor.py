@@ -4,18 +4,18 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestrator.access.caller import caller_of
 from orchestrator.access.policy import AUDITED, operation_id
-from orchestrator.audit.subject import subject_of
 from orchestrator.audit.trail import AuditWriter
 from orchestrator.errors import InsufficientScopeError, RateLimitError, ServiceError
-from orchestrator.request_id import request_id
-from orchestrator.telemetry.middleware import (
+from orchestrator.scope import (
     CLIENT_CLOSED,
     CLIENT_CLOSED_REQUEST,
+    caller_of,
     known_method,
     problem_of,
+    request_id,
     route_template,
+    subject_of,
     tell_problem,
 )
 from orchestrator.telemetry.telemetry import code_of

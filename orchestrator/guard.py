@@ -9,13 +9,14 @@ from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.access.browsers import Site
-from orchestrator.access.caller import ANYBODY, Caller, tell_caller
+from orchestrator.access.caller import ANYBODY, Caller
 from orchestrator.access.credentials import read_credentials
 from orchestrator.access.keyring import Keyring
 from orchestrator.access.policy import ANY, OPEN, Need, need_of
 from orchestrator.errors import InsufficientScopeError, RequestError, UnauthorizedError
 from orchestrator.limiter import Limiter
 from orchestrator.problems import problem
+from orchestrator.scope import tell_caller
 from orchestrator.throttle import ThrottleMiddleware
 
 # Two challenges, in a header each: some clients read one per header only.

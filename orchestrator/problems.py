@@ -17,11 +17,12 @@ from orchestrator.errors import (
     RequestError,
     ServiceError,
 )
-from orchestrator.request_id import HEADER, request_id
 from orchestrator.response_headers import add_defaults
-from orchestrator.telemetry.middleware import (
+from orchestrator.scope import (
     CLIENT_CLOSED,
     CLIENT_CLOSED_REQUEST,
+    REQUEST_ID_HEADER,
+    request_id,
     tell_problem,
 )
 
@@ -77,7 +78,7 @@ def _unexpected(request: Request, _: Exception, *, https: bool) -> JSONResponse:
     error = ServiceError("an error of ours; quote the request id when you report it")
     response = problem(request, error)
     # Starlette calls this outside of the middleware that adds these headers to every other answer
-    response.headers[HEADER] = request_id(request.scope)
+    response.headers[REQUEST_ID_HEADER] = request_id(request.scope)
     add_defaults(response.headers, https=https)
     return response
 

@@ -10,26 +10,17 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from orchestrator.errors import ServiceError
-from orchestrator.telemetry.middleware import known_method, route_template
-
-HEADER: Final = "X-Request-ID"
+from orchestrator.scope import REQUEST_ID_HEADER, known_method, route_template, tell_request_id
 
 # Only random identifiers are taken over: free text in this header could carry a patient's name into the log.
 _RANDOM_ID: Final = re.compile(
     r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 )
-_SCOPE_KEY: Final = "cxr.request_id"
 
 # Asked every few seconds by probes and scrapers; at the usual level they would drown the rest.
 _PROBED: Final = ("/health", "/metrics")
 
 _log = logging.getLogger(__name__)
-
-
-def request_id(scope: Scope) -> str:
-    """Return the identifier of the request that a scope belongs to."""
-    identifier: str = scope.get(_SCOPE_KEY, "")
-    return identifier
 
 
 class RequestIdMiddleware:
@@ -46,9 +37,9 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
+        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         identifier = given.lower() if _RANDOM_ID.fullmatch(given) else str(uuid.uuid4())
-        scope[_SCOPE_KEY] = identifier
+        tell_request_id(scope, identifier)
         status = 0
         begin = time.perf_counter()
 
@@ -56,7 +47,7 @@ class RequestIdMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[HEADER] = identifier
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = identifier
             await send(message)
 
         try:

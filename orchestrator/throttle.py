@@ -7,10 +7,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestrator.access.caller import caller_of
 from orchestrator.errors import RateLimitError
 from orchestrator.limiter import Limiter, Standing
 from orchestrator.problems import problem
+from orchestrator.scope import caller_of
 
 _SCOPE_KEY: Final = "cxr.limiter"
 

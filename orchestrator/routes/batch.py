@@ -9,9 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from orchestrator.access.caller import caller_name
 from orchestrator.answers import AcceptedBatchAnswer, BatchAnswer
-from orchestrator.audit.subject import tell_subject
 from orchestrator.errors import (
     MalformedBodyError,
     MissingFileError,
@@ -23,6 +21,7 @@ from orchestrator.routes.forms import read_form, uploaded_files
 from orchestrator.routes.labels import refuse_early
 from orchestrator.routes.parameters import options
 from orchestrator.routes.tasks import POLL_AGAIN, UUID, callback_url, idempotency
+from orchestrator.scope import caller_name, tell_subject
 from orchestrator.services import public_path, services
 from orchestrator.settings import Settings
 from orchestrator.throttle import charge

@@ -5,9 +5,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from orchestrator.answers import HostedReportAnswer
-from orchestrator.audit.subject import tell_subject
 from orchestrator.hosted import host, with_base
 from orchestrator.routes.bodies import receive_json_upload
+from orchestrator.scope import tell_subject
 from orchestrator.services import public_url, services
 
 

@@ -4,10 +4,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from orchestrator.audit.subject import tell_subject
 from orchestrator.package import as_zip
 from orchestrator.routes.forms import read_form, uploaded_file
 from orchestrator.routes.parameters import options
+from orchestrator.scope import tell_subject
 from orchestrator.services import services
 
 

@@ -10,9 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from orchestrator.access.caller import caller_name
 from orchestrator.answers import AcceptedTaskAnswer, TaskAnswer
-from orchestrator.audit.subject import tell_subject
 from orchestrator.errors import ParameterError, TaskNotFoundError
 from orchestrator.hosted import with_base
 from orchestrator.jobs.callbacks import checked_url
@@ -25,6 +23,7 @@ from orchestrator.routes.forms import read_form, uploaded_file
 from orchestrator.routes.kinds import Parameter, Text
 from orchestrator.routes.labels import refuse_early
 from orchestrator.routes.parameters import options
+from orchestrator.scope import caller_name, tell_subject
 from orchestrator.services import public_path, public_url, services
 from orchestrator.study import Options
 

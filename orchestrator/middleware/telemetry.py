@@ -6,40 +6,18 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestrator.scope import (
+    CLIENT_CLOSED_REQUEST,
+    known_method,
+    problem_of,
+    route_template,
+    tell_problem,
+)
 from orchestrator.telemetry.definitions import HTTP_DURATION, HTTP_IN_FLIGHT, HTTP_PROBLEMS
 from orchestrator.telemetry.recorder import Sample
 from orchestrator.telemetry.telemetry import Telemetry, code_of
 
-_SCOPE_KEY: Final = "cxr.problem"
-_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-# What callers that went away would have been answered: 499 as nginx has it, and this code
-CLIENT_CLOSED_REQUEST: Final = 499
-CLIENT_CLOSED: Final = "client_closed"
 _SERVER_ERROR: Final = 500
-
-
-def route_template(scope: Scope) -> str:
-    """Return the path template that matched, or ``unmatched``: a raw path may hold anything."""
-    route = scope.get("route")
-    template: str = getattr(route, "path", "unmatched")
-    return template
-
-
-def known_method(scope: Scope) -> str:
-    """Return the method of a request, or ``other``: a method may be any word."""
-    method: str = scope["method"]
-    return method if method in _METHODS else "other"
-
-
-def tell_problem(scope: Scope, code: str) -> None:
-    """Say with which error a request is answered."""
-    scope[_SCOPE_KEY] = code
-
-
-def problem_of(scope: Scope) -> str:
-    """Return the code of the error that a request is answered with, or nothing."""
-    code: str = scope.get(_SCOPE_KEY, "")
-    return code
 
 
 class TelemetryMiddleware:
@@ -77,11 +55,12 @@ class TelemetryMiddleware:
             finally:
                 status = status or CLIENT_CLOSED_REQUEST
                 route = route_template(scope)
+                problem = problem_of(scope)
                 seconds = time.perf_counter() - begin
                 record([Sample(HTTP_IN_FLIGHT, -1)])
                 record([Sample(HTTP_DURATION, seconds, (method, route, str(status)))])
-                if _SCOPE_KEY in scope:
-                    record([Sample(HTTP_PROBLEMS, 1, (route, scope[_SCOPE_KEY]))])
+                if problem:
+                    record([Sample(HTTP_PROBLEMS, 1, (route, problem))])
                 span.name(f"{method} {route}")
                 span.add(
                     {
@@ -91,4 +70,4 @@ class TelemetryMiddleware:
                     }
                 )
                 if status >= _SERVER_ERROR:
-                    span.fail(scope.get(_SCOPE_KEY, str(status)))
+                    span.fail(problem or str(status))

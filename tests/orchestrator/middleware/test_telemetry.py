@@ -10,9 +10,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from orchestrator.errors import BusyError
+from orchestrator.middleware.telemetry import TelemetryMiddleware
 from orchestrator.problems import handlers
 from orchestrator.telemetry.metrics import Metrics
-from orchestrator.telemetry.middleware import TelemetryMiddleware
 from orchestrator.telemetry.telemetry import Telemetry
 
 pytestmark = pytest.mark.anyio

@@ -1,5 +1,6 @@
-"""Measure and trace every request, by the template of its route."""
+"""Measure, trace and log every request, by the template of its route."""
 
+import logging
 import time
 from typing import Final
 
@@ -10,6 +11,7 @@ from orchestrator.scope import (
     CLIENT_CLOSED_REQUEST,
     known_method,
     problem_of,
+    request_id,
     route_template,
     tell_problem,
 )
@@ -18,10 +20,17 @@ from orchestrator.telemetry.recorder import Sample
 from orchestrator.telemetry.telemetry import Telemetry, code_of
 
 _SERVER_ERROR: Final = 500
+# Asked every few seconds by probes and scrapers; at the usual level they would drown the rest.
+_PROBED: Final = ("/health", "/metrics")
+
+_log = logging.getLogger(__name__)
 
 
 class TelemetryMiddleware:
-    """Count requests, their durations and their problems; open a span for each."""
+    """Count requests, their durations and their problems; open a span for each, and log its end.
+
+    The route is told as its template, never as the path that was asked for.
+    """
 
     def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
         self.app = app
@@ -71,3 +80,14 @@ class TelemetryMiddleware:
                 )
                 if status >= _SERVER_ERROR:
                     span.fail(problem or str(status))
+                _log.log(
+                    logging.DEBUG if route.startswith(_PROBED) else logging.INFO,
+                    "request",
+                    extra={
+                        "request_id": request_id(scope),
+                        "method": method,
+                        "route": route,
+                        "status": status,
+                        "duration_ms": round(1000 * seconds, 1),
+                    },
+                )

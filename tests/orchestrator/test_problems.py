@@ -21,7 +21,7 @@ def test_a_defect_is_a_problem_with_the_request_id_and_without_its_cause(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.CRITICAL)
-    caplog.set_level(logging.INFO, "orchestrator.request_id")
+    caplog.set_level(logging.INFO, "orchestrator.middleware.telemetry")
     app = create_app(Settings(public_url="https://cxr.example"))
     app.router.routes.append(Route("/broken", broken))
     identifier = str(uuid.uuid4())
@@ -39,5 +39,7 @@ def test_a_defect_is_a_problem_with_the_request_id_and_without_its_cause(
     assert answer.headers["content-security-policy"] == NOTHING
     assert answer.headers["strict-transport-security"].startswith("max-age=")
     assert "DOE" not in answer.text
-    (record,) = [each for each in caplog.records if each.name == "orchestrator.request_id"]
+    (record,) = [
+        each for each in caplog.records if each.name == "orchestrator.middleware.telemetry"
+    ]
     assert vars(record)["status"] == 500

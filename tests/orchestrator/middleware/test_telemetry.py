@@ -1,5 +1,9 @@
 """Requests are counted by the template of their route, whatever callers write."""
 
+import json
+import logging
+from typing import Any
+
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
@@ -8,10 +12,13 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from orchestrator.errors import BusyError
+from orchestrator.logs import JsonFormatter
 from orchestrator.middleware.telemetry import TelemetryMiddleware
 from orchestrator.problems import handlers
+from orchestrator.request_id import RequestIdMiddleware
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.telemetry.telemetry import Telemetry
 
@@ -81,3 +88,34 @@ async def test_a_defect_counts_as_what_it_is_answered_with() -> None:
     assert registry.get_sample_value("cxr_http_problems_total", labels) == 1
     assert requests(registry, "GET", "/broken", "500") == 1
     assert registry.get_sample_value("cxr_http_requests_in_flight") == 0
+
+
+async def test_a_request_that_nobody_answers_is_logged_and_counted_alike(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def silent(scope: Scope, receive: Receive, send: Send) -> None:
+        """End as handlers do whose caller has gone."""
+
+    caplog.set_level(logging.INFO, "orchestrator")
+    registry = CollectorRegistry()
+    identifier = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+    asked = {"type": "http", "method": "GET", "headers": [(b"x-request-id", identifier.encode())]}
+    inner = TelemetryMiddleware(silent, Telemetry(Metrics(registry)))
+    await RequestIdMiddleware(inner)(asked, not_called, not_called)
+    (line,) = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
+    assert line.pop("time")
+    assert 0 <= line.pop("duration_ms") < 1000
+    assert line == {
+        "level": "info",
+        "logger": "orchestrator.middleware.telemetry",
+        "message": "request",
+        "request_id": identifier,
+        "method": "GET",
+        "route": "unmatched",
+        "status": 499,
+    }
+    assert requests(registry, "GET", "unmatched", "499") == 1
+
+
+async def not_called(*_: object) -> Any:
+    raise AssertionError

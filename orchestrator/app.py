@@ -18,22 +18,23 @@ from starlette.middleware.cors import CORSMiddleware
 from orchestrator.access.browsers import site_of
 from orchestrator.access.mode import choose_access, warn_if_open
 from orchestrator.audit.trail import AuditReader, AuditWriter, Retention
-from orchestrator.auditor import AuditMiddleware
-from orchestrator.body_limit import BodyLimitMiddleware
-from orchestrator.body_timeout import BodyTimeoutMiddleware
 from orchestrator.errors import ServiceError
-from orchestrator.guard import GuardMiddleware
 from orchestrator.jobs.metrics import QueueCollector, QueueLimits
 from orchestrator.jobs.wiring import create_caretakers, create_desk
 from orchestrator.limiter import Limiter, missed_counter
+from orchestrator.middleware.auditor import AuditMiddleware
+from orchestrator.middleware.body_limit import BodyLimitMiddleware
+from orchestrator.middleware.body_timeout import BodyTimeoutMiddleware
+from orchestrator.middleware.guard import GuardMiddleware
+from orchestrator.middleware.request_id import RequestIdMiddleware
+from orchestrator.middleware.request_target import RequestTargetMiddleware
+from orchestrator.middleware.response_headers import ResponseHeadersMiddleware
 from orchestrator.middleware.telemetry import TelemetryMiddleware
+from orchestrator.middleware.throttle import ThrottleMiddleware
 from orchestrator.model_client import ModelClient, chosen_thresholds, open_model
 from orchestrator.openapi.document import describe
 from orchestrator.problems import handlers
 from orchestrator.redis_client import connect, connect_async, connect_briefly
-from orchestrator.request_id import RequestIdMiddleware
-from orchestrator.request_target import RequestTargetMiddleware
-from orchestrator.response_headers import ResponseHeadersMiddleware
 from orchestrator.routes import (
     audit,
     batch,
@@ -57,7 +58,6 @@ from orchestrator.telemetry.metrics import Metrics
 from orchestrator.telemetry.telemetry import Telemetry
 from orchestrator.telemetry.tracing import open_tracer
 from orchestrator.threads import BoundedThreads, show_threads
-from orchestrator.throttle import ThrottleMiddleware
 
 # Redis answers in a fraction of a millisecond; more threads than these would only wait for each other.
 _TASK_THREADS: Final = 16

@@ -12,7 +12,7 @@ import click
 from orchestrator import logs
 from orchestrator.access.browsers import host_name
 from orchestrator.access.mode import is_loopback
-from orchestrator.response_headers import DEFAULTS
+from orchestrator.security_headers import DEFAULTS
 from orchestrator.settings import Settings, SettingsError
 from orchestrator.startup import read_settings, settings_explained
 

@@ -17,7 +17,6 @@ from orchestrator.errors import (
     RequestError,
     ServiceError,
 )
-from orchestrator.response_headers import add_defaults
 from orchestrator.scope import (
     CLIENT_CLOSED,
     CLIENT_CLOSED_REQUEST,
@@ -25,6 +24,7 @@ from orchestrator.scope import (
     request_id,
     tell_problem,
 )
+from orchestrator.security_headers import add_defaults
 
 _log = logging.getLogger(__name__)
 

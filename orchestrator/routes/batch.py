@@ -17,6 +17,7 @@ from orchestrator.errors import (
 )
 from orchestrator.jobs import archive
 from orchestrator.jobs.submit import Submission
+from orchestrator.middleware.throttle import charge
 from orchestrator.routes.forms import read_form, uploaded_files
 from orchestrator.routes.labels import refuse_early
 from orchestrator.routes.parameters import options
@@ -24,7 +25,6 @@ from orchestrator.routes.tasks import POLL_AGAIN, UUID, callback_url, idempotenc
 from orchestrator.scope import caller_name, tell_subject
 from orchestrator.services import public_path, services
 from orchestrator.settings import Settings
-from orchestrator.throttle import charge
 
 PATH: Final = "/async/batch"
 

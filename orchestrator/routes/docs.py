@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from orchestrator.response_headers import PAGE
+from orchestrator.security_headers import PAGE
 
 _PAGE: Final = files("orchestrator").joinpath("static/docs/index.html").read_text("utf-8")
 _HEADERS: Final = {"Content-Security-Policy": PAGE, "Cache-Control": "no-cache"}

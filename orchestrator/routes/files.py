@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from orchestrator.errors import NotFoundError
-from orchestrator.response_headers import NOTHING
+from orchestrator.security_headers import NOTHING
 from orchestrator.services import services
 from orchestrator.storage.disk import DiskStore
 from orchestrator.storage.moved import MovedStore

@@ -15,7 +15,7 @@ from gradcam.colour import colours
 from gradcam.overlay import OPACITY
 from gradcam.scale import ceiling
 from orchestrator.imaging import ACCEPTED_TEXT
-from orchestrator.response_headers import PAGE
+from orchestrator.security_headers import PAGE
 from orchestrator.services import services
 from orchestrator.study import NOTICE
 

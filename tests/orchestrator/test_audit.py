@@ -23,8 +23,8 @@ from starlette.routing import Route
 from orchestrator.access.browsers import Site
 from orchestrator.access.keyring import open_keyring
 from orchestrator.audit.trail import AuditReader, AuditWriter, Retention
-from orchestrator.auditor import AuditMiddleware
-from orchestrator.guard import GuardMiddleware
+from orchestrator.middleware.auditor import AuditMiddleware
+from orchestrator.middleware.guard import GuardMiddleware
 from orchestrator.problems import handlers
 from orchestrator.redis_client import connect_async
 from orchestrator.settings import Settings

@@ -16,7 +16,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from orchestrator.hosted import as_json, with_base
-from orchestrator.response_headers import NOTHING
+from orchestrator.security_headers import NOTHING
 from orchestrator.study import Analysis, Report
 from tests.orchestrator.test_model_client import FakeServer, serving
 from tests.support.api import running_api

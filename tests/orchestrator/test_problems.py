@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from orchestrator.app import create_app
-from orchestrator.response_headers import NOTHING
+from orchestrator.security_headers import NOTHING
 from orchestrator.settings import Settings
 
 

@@ -16,9 +16,9 @@ from starlette.types import Receive, Scope, Send
 
 from orchestrator.errors import BusyError
 from orchestrator.logs import JsonFormatter
+from orchestrator.middleware.request_id import RequestIdMiddleware
 from orchestrator.middleware.telemetry import TelemetryMiddleware
 from orchestrator.problems import handlers
-from orchestrator.request_id import RequestIdMiddleware
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.telemetry.telemetry import Telemetry
 

@@ -15,9 +15,9 @@ from orchestrator.access.keyring import Keyring
 from orchestrator.access.policy import ANY, OPEN, Need, need_of
 from orchestrator.errors import InsufficientScopeError, RequestError, UnauthorizedError
 from orchestrator.limiter import Limiter
+from orchestrator.middleware.throttle import ThrottleMiddleware
 from orchestrator.problems import problem
 from orchestrator.scope import tell_caller
-from orchestrator.throttle import ThrottleMiddleware
 
 # Two challenges, in a header each: some clients read one per header only.
 CHALLENGES: Final = (

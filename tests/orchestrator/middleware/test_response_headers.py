@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from orchestrator.response_headers import NOTHING, PAGE
+from orchestrator.security_headers import NOTHING, PAGE
 from tests.orchestrator.test_model_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.images import gradient, png

@@ -1,10 +1,9 @@
-"""Tell browsers, with every answer, what they may not do with it."""
+"""What every answer tells browsers that they may not do with it."""
 
 from collections.abc import Mapping
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # An answer that is no page loads nothing and is shown in no frame, whatever a browser takes it for.
 NOTHING: Final = "default-src 'none'; frame-ancestors 'none'"
@@ -26,29 +25,3 @@ def add_defaults(headers: MutableHeaders, *, https: bool = False) -> None:
     """Add what every answer carries, where it does not say otherwise itself."""
     for name, value in {**DEFAULTS, **(_HSTS if https else {})}.items():
         headers.setdefault(name, value)
-
-
-class ResponseHeadersMiddleware:
-    """Add the headers.
-
-    Args:
-        app: What answers.
-        https: Whether callers reach the service by HTTPS alone.
-    """
-
-    def __init__(self, app: ASGIApp, *, https: bool) -> None:
-        self.app = app
-        self.https = https
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                add_defaults(MutableHeaders(scope=message), https=self.https)
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)

@@ -4,8 +4,8 @@ import anyio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from orchestrator.body_limit import BodyLimitMiddleware
 from orchestrator.errors import BusyError
+from orchestrator.middleware.body_limit import BodyLimitMiddleware
 
 SCOPE: Scope = {"type": "http", "path": "/densenet_predict", "headers": []}
 

@@ -4,8 +4,8 @@ import anyio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from orchestrator.body_timeout import BodyTimeoutMiddleware
 from orchestrator.errors import RequestTimeoutError
+from orchestrator.middleware.body_timeout import BodyTimeoutMiddleware
 
 SCOPE: Scope = {"type": "http"}
 START: Message = {"type": "http.response.start", "status": 200, "headers": []}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gradcam.placement import place
 from orchestrator import rendering
-from orchestrator.imaging import Radiograph, decode, model_input
+from orchestrator.images.radiograph import Radiograph, decode, model_input
 from orchestrator.package import as_zip
 from orchestrator.study import Analysis, Options, Prediction, Report
 from serving.contract import ModelCard

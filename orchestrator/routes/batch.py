@@ -15,7 +15,7 @@ from orchestrator.errors import (
     MissingFileError,
     TaskNotFoundError,
 )
-from orchestrator.jobs import archive
+from orchestrator.images import archive
 from orchestrator.jobs.submit import Submission
 from orchestrator.middleware.throttle import charge
 from orchestrator.routes.forms import read_form, uploaded_files

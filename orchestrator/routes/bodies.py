@@ -8,12 +8,12 @@ from typing import Any, Final
 
 from starlette.requests import Request
 
-from orchestrator.base64_image import decode_base64
 from orchestrator.errors import (
     MalformedBodyError,
     MissingFileError,
     ParameterError,
 )
+from orchestrator.images.base64_image import decode_base64
 from orchestrator.routes.content import expect_content
 from orchestrator.routes.parameters import options
 from orchestrator.services import services

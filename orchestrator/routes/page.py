@@ -14,7 +14,7 @@ from starlette.routing import Route
 from gradcam.colour import colours
 from gradcam.overlay import OPACITY
 from gradcam.scale import ceiling
-from orchestrator.imaging import ACCEPTED_TEXT
+from orchestrator.images.radiograph import ACCEPTED_TEXT
 from orchestrator.security_headers import PAGE
 from orchestrator.services import services
 from orchestrator.study import NOTICE

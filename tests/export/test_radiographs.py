@@ -10,7 +10,7 @@ from PIL import Image, TiffImagePlugin
 
 from export.errors import ExportError
 from export.radiographs import read_radiographs
-from orchestrator.imaging import decode, model_input
+from orchestrator.images.radiograph import decode, model_input
 from serving.contract import ModelCard, ResizeMode
 from tests.support.images import ORIENTATION, chunk, encoded, png_of_lines
 

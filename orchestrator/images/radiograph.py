@@ -21,7 +21,6 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.MpoImagePlugin import MpoImageFile
 
 from gradcam.placement import place
-from orchestrator.deep_colour import Box, deep_colour
 from orchestrator.errors import (
     EmptyFileError,
     ImplausibleSizeError,
@@ -30,14 +29,15 @@ from orchestrator.errors import (
     TooManyPixelsError,
     UnsupportedFormatError,
 )
-from orchestrator.jpeg import (
+from orchestrator.images.deep_colour import Box, deep_colour
+from orchestrator.images.jpeg import (
     MOST_SCANS,
     MOST_SEGMENTS,
     has_equal_pictures,
     has_too_many_segments,
     unread_kind,
 )
-from orchestrator.png import (
+from orchestrator.images.png import (
     MOST_CHUNKS,
     are_data_intact,
     decode_plain,
@@ -45,7 +45,7 @@ from orchestrator.png import (
     scale_transparency,
     without_compressed_extras,
 )
-from orchestrator.tiff import (
+from orchestrator.images.tiff import (
     MOST_NUMBERS,
     has_huge_tiles,
     has_shared_data,

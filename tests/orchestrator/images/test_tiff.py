@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
 
 from orchestrator.errors import NotAnImageError, UnsupportedFormatError
-from orchestrator.imaging import decode
-from orchestrator.tiff import has_too_many_numbers
+from orchestrator.images.radiograph import decode
+from orchestrator.images.tiff import has_too_many_numbers
 from tests.support.images import encoded, gradient
 
 LIMIT = 1_000_000

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from orchestrator import errors
-from orchestrator.imaging import Radiograph, decode, model_input
+from orchestrator.images.radiograph import Radiograph, decode, model_input
 from orchestrator.settings import Settings
 from serving.contract import ModelCard
 from tests.support.images import (
@@ -398,7 +398,7 @@ def test_broken_exif_says_nothing_of_an_image_that_is_whole(file_format: str, ex
 
 PEAK = """
 import sys
-from orchestrator.imaging import decode
+from orchestrator.images.radiograph import decode
 
 def most() -> int:
     lines = dict(line.split(":") for line in open("/proc/self/status"))

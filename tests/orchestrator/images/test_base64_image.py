@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from orchestrator.base64_image import decode_base64
 from orchestrator.errors import MalformedBase64Error, TooManyBytesError
+from orchestrator.images.base64_image import decode_base64
 
 CONTENT = (
     b"\xfb\xef\xbe\xff\xff\xfe chest!"  # its base64 has both characters that alphabets differ in

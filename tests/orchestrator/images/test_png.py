@@ -10,8 +10,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from orchestrator import errors
-from orchestrator.imaging import decode
-from orchestrator.png import are_data_intact, decode_plain
+from orchestrator.images.png import are_data_intact, decode_plain
+from orchestrator.images.radiograph import decode
 from tests.support.images import ORIENTATION, chunk, encoded, nih_files, png_of_lines
 
 LIMIT = 10_000_000

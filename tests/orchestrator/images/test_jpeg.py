@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from orchestrator import errors
-from orchestrator.imaging import decode
-from orchestrator.jpeg import has_equal_pictures, has_too_many_segments
+from orchestrator.images.jpeg import has_equal_pictures, has_too_many_segments
+from orchestrator.images.radiograph import decode
 from tests.support.images import ORIENTATION, encoded, gradient
 
 LIMIT = 40_000_000

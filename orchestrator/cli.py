@@ -5,12 +5,12 @@ from typing import Final
 
 import click
 
+from orchestrator.client.predict import predict
 from orchestrator.dashboard import dashboard
 from orchestrator.env_file import load_env_file
 from orchestrator.evaluation.calibrate import calibrate
 from orchestrator.evaluation.evaluate import evaluate
 from orchestrator.key import key
-from orchestrator.predict import predict
 from orchestrator.publish_model import publish_model
 from orchestrator.serve import serve
 from orchestrator.up import up

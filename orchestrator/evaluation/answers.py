@@ -16,7 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradcam.placement import Placement
-from orchestrator.client import ClientError, Patience, open_client, read_image, request_report
+from orchestrator.client.client import (
+    ClientError,
+    Patience,
+    open_client,
+    read_image,
+    request_report,
+)
 from orchestrator.evaluation.localisation import Box
 from orchestrator.evaluation.truth import Boxes
 

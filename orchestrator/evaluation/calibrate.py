@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from orchestrator.client.output import try_file
 from orchestrator.evaluation.answers import (
     Answers,
     EvaluationError,
@@ -19,7 +20,6 @@ from orchestrator.evaluation.metrics import rates
 from orchestrator.evaluation.operating_points import Method, choose_threshold, parse_method
 from orchestrator.evaluation.table import align, number
 from orchestrator.evaluation.truth import Labels, TruthError, read_labels
-from orchestrator.output import try_file
 from orchestrator.thresholds import ThresholdSet, write_thresholds
 
 _KEPT: Final = "kept: these images don't allow another"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from orchestrator.waiting import timeout_option
+from orchestrator.client.waiting import timeout_option
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _DECORATORS: Final = (

@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from orchestrator.client.output import try_file
 from orchestrator.evaluation.answers import EvaluationError, find_images, gather
 from orchestrator.evaluation.console import (
     announce,
@@ -18,7 +19,6 @@ from orchestrator.evaluation.figures import Figures, figures
 from orchestrator.evaluation.plot import as_png
 from orchestrator.evaluation.table import as_table
 from orchestrator.evaluation.truth import Boxes, TruthError, read_boxes, read_labels
-from orchestrator.output import try_file
 
 _FILES: Final = ("evaluation.json", "evaluation.txt", "evaluation.png")
 

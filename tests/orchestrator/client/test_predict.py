@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from orchestrator.cli import main
-from orchestrator.predict import collect
+from orchestrator.client.predict import collect
 
 PREDICTIONS = [{"label": "Mass", "probability": 0.9}, {"label": "No Finding", "probability": 0.1}]
 PICTURE = "01_Mass.jpg"

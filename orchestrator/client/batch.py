@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import httpx
 
-from orchestrator.client import (
+from orchestrator.client.client import (
     MOST_WAITING,
     ClientError,
     TooLargeError,

@@ -14,11 +14,17 @@ from typing import Any, Final, TypeAlias
 import click
 import httpx
 
-from orchestrator.batch_client import request_archives
-from orchestrator.client import ClientError, Patience, open_client, read_image, request_archive
-from orchestrator.output import make_folder
-from orchestrator.unpack import earlier_pictures, unpack
-from orchestrator.waiting import timeout_option
+from orchestrator.client.batch import request_archives
+from orchestrator.client.client import (
+    ClientError,
+    Patience,
+    open_client,
+    read_image,
+    request_archive,
+)
+from orchestrator.client.output import make_folder
+from orchestrator.client.unpack import earlier_pictures, unpack
+from orchestrator.client.waiting import timeout_option
 
 SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 _TABLE: Final = "predictions.csv"

@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from orchestrator.batch_client import request_archives
-from orchestrator.client import ClientError
+from orchestrator.client.batch import request_archives
+from orchestrator.client.client import ClientError
 
 
 def answer(request: httpx.Request) -> httpx.Response:
@@ -140,7 +140,7 @@ def test_a_service_that_is_asked_too_often_is_asked_again_when_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("orchestrator.batch_client.time.sleep", waits.append)
+    monkeypatch.setattr("orchestrator.client.batch.time.sleep", waits.append)
     refusal = httpx.Response(429, headers={"Retry-After": "13"}, json={"detail": "too often"})
     transport = httpx.MockTransport(batch_of_four(refusal, lambda read: read % 10 > 0))
     with httpx.Client(base_url="http://service", transport=transport) as client:
@@ -161,7 +161,7 @@ def test_a_service_that_is_asked_too_often_is_asked_again_when_it_says(
 def test_images_whose_state_is_not_told_any_more_get_the_reason(
     refusal: httpx.Response, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orchestrator.batch_client.time.sleep", lambda _: None)
+    monkeypatch.setattr("orchestrator.client.batch.time.sleep", lambda _: None)
     transport = httpx.MockTransport(batch_of_four(refusal, lambda read: read > 2))
     with httpx.Client(base_url="http://service", transport=transport) as client:
         found = dict(request_archives(client, four_images(tmp_path), {}))

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.client import ClientError
+from orchestrator.client.client import ClientError
+from orchestrator.client.unpack import unpack
 from orchestrator.package import as_zip
 from orchestrator.study import Analysis
-from orchestrator.unpack import unpack
 from tests.support.overlays import overlay
 from tests.support.reports import report
 

@@ -8,7 +8,7 @@ import click
 import httpx
 import pytest
 
-from orchestrator.client import ClientError, open_client, read_image, request_report, send
+from orchestrator.client.client import ClientError, open_client, read_image, request_report, send
 
 
 def client(answer: Callable[[httpx.Request], httpx.Response]) -> httpx.Client:

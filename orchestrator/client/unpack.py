@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from orchestrator.client import ClientError, read_report
+from orchestrator.client.client import ClientError, read_report
 from orchestrator.package import PICTURE_NAME, REPORT_NAME
 
 

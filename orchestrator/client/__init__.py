@@ -1,0 +1,1 @@
+"""Ask a running service: send it images, and write what comes back."""

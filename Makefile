@@ -79,7 +79,7 @@ rules: $(VENV)/.dev ## write the alert rules of k8s/ out of monitoring/
 	$(BIN)/python -m tests.k8s.rules
 
 proto: $(VENV)/.dev ## generate the gRPC messages anew
-	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. orchestrator/wire.proto
+	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. orchestrator/model/wire.proto
 
 clean: ## remove what make has made; leaves the data folder alone
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache *.egg-info

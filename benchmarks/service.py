@@ -19,8 +19,8 @@ from PIL import Image
 import serving
 from benchmarks.effort import say
 from benchmarks.posting import Load, post
-from orchestrator import tensors
-from orchestrator import wire_pb2 as wire
+from orchestrator.model import tensors
+from orchestrator.model import wire_pb2 as wire
 from serving.contract import INPUT_IMAGE, MODEL_NAME, SIGNATURE_GRADCAM
 from tests.support.images import nih_files
 from tests.support.workers import Stack, running_stack

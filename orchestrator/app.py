@@ -31,7 +31,7 @@ from orchestrator.middleware.request_target import RequestTargetMiddleware
 from orchestrator.middleware.response_headers import ResponseHeadersMiddleware
 from orchestrator.middleware.telemetry import TelemetryMiddleware
 from orchestrator.middleware.throttle import ThrottleMiddleware
-from orchestrator.model_client import ModelClient, chosen_thresholds, open_model
+from orchestrator.model.client import ModelClient, chosen_thresholds, open_model
 from orchestrator.openapi.document import describe
 from orchestrator.problems import handlers
 from orchestrator.redis_client import connect, connect_async, connect_briefly

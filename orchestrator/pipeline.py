@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gradcam.placement import place
 from orchestrator import rendering
 from orchestrator.images.radiograph import Radiograph, decode, model_input
-from orchestrator.model_client import RawPrediction, Servable
+from orchestrator.model.client import RawPrediction, Servable
 from orchestrator.study import ActivationMaps, Analysis, Derived, Options, Prediction, Report
 from serving.contract import NO_FINDING, ModelCard
 

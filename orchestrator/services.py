@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from orchestrator.audit.trail import AuditReader
 from orchestrator.jobs.desk import Desk
-from orchestrator.model_client import ModelClient
+from orchestrator.model.client import ModelClient
 from orchestrator.pipeline import Stage, analyse
 from orchestrator.settings import Settings
 from orchestrator.stats.notes import Notes

@@ -13,7 +13,7 @@ from orchestrator.jobs.horse import TaskWorker
 from orchestrator.jobs.rq_job import open_queue
 from orchestrator.jobs.run import furnish
 from orchestrator.jobs.wiring import create_caretakers, create_ledger, create_workshop
-from orchestrator.model_client import chosen_thresholds
+from orchestrator.model.client import chosen_thresholds
 from orchestrator.redis_client import connect
 from orchestrator.settings import Settings
 from orchestrator.startup import read_settings, require_what_is_kept, settings_explained

@@ -28,7 +28,7 @@ from orchestrator.jobs.callbacks import signature
 from orchestrator.openapi.document import error_text
 from orchestrator.settings import Settings
 from orchestrator.study import Options
-from tests.orchestrator.test_model_client import FakeServer, serving
+from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api, wait_until_answered
 from tests.support.images import gradient, png
 from tests.support.redis_server import running_redis

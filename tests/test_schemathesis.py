@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.orchestrator.test_model_client import FakeServer, serving
+from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.images import gradient, png
 from tests.support.keys import ADMIN, API_KEYS

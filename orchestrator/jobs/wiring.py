@@ -18,7 +18,7 @@ from orchestrator.jobs.ledger import Ledger, Lifetimes
 from orchestrator.jobs.results import Results
 from orchestrator.jobs.run import Workshop
 from orchestrator.jobs.submit import Limits, Submitter
-from orchestrator.model_client import open_model
+from orchestrator.model.client import open_model
 from orchestrator.periodic import PeriodicThread
 from orchestrator.redis_client import connect
 from orchestrator.settings import Settings

@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Final
 
 from orchestrator.errors import DependencyError, ParameterError
-from orchestrator.model_client import ModelClient
+from orchestrator.model.client import ModelClient
 from orchestrator.rendering import refuse_unknown
 from orchestrator.study import Options
 

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from orchestrator.hosted import as_json, with_base
 from orchestrator.security_headers import NOTHING
 from orchestrator.study import Analysis, Report
-from tests.orchestrator.test_model_client import FakeServer, serving
+from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.cloudinary_server import API_KEY, API_SECRET, CLOUD, cloudinary_server
 from tests.support.images import encoded, gradient, png

@@ -6,10 +6,10 @@ import grpc
 import pytest
 
 from orchestrator.errors import ParameterError
-from orchestrator.model_client import ModelClient
+from orchestrator.model.client import ModelClient
 from orchestrator.routes.labels import refuse_early
 from orchestrator.study import Options
-from tests.orchestrator.test_model_client import CARD, FakeServer, connected, serving
+from tests.orchestrator.model.test_client import CARD, FakeServer, connected, serving
 from tests.support.ports import free_port
 
 GOUT = Options(heatmaps=("Gout",))

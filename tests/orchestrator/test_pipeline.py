@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from orchestrator.errors import ParameterError, ResultTooLargeError
-from orchestrator.model_client import RawPrediction, Servable
+from orchestrator.model.client import RawPrediction, Servable
 from orchestrator.pipeline import analyse
 from orchestrator.rendering import show
 from orchestrator.study import Options

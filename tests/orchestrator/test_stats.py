@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator.errors import NotAcceptableError
 from orchestrator.routes.negotiation import negotiate
-from tests.orchestrator.test_model_client import FakeServer, serving
+from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.images import gradient, png
 from tests.support.ports import free_port

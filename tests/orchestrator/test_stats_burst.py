@@ -24,9 +24,9 @@ import httpx
 import numpy as np
 import pytest
 
-from orchestrator import tensors
-from orchestrator import wire_pb2 as wire
-from tests.orchestrator.test_model_client import MAPS, FakeServer, serving
+from orchestrator.model import tensors
+from orchestrator.model import wire_pb2 as wire
+from tests.orchestrator.model.test_client import MAPS, FakeServer, serving
 from tests.support.api import running_api
 from tests.support.images import png
 from tests.support.redis_server import running_redis

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import redis
 
-from orchestrator import tensors
-from orchestrator import wire_pb2 as wire
 from orchestrator.errors import BusyError, StoreUnavailableError
 from orchestrator.jobs.wiring import create_ledger
+from orchestrator.model import tensors
+from orchestrator.model import wire_pb2 as wire
 from orchestrator.settings import Settings
 from orchestrator.threads import BoundedThreads
-from tests.orchestrator.test_model_client import FakeServer, serving
+from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.cloudinary_server import API_KEY, API_SECRET, CLOUD, cloudinary_server
 from tests.support.images import png

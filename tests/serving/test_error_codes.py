@@ -8,7 +8,7 @@ import grpc
 import numpy as np
 import pytest
 
-from orchestrator import wire_pb2 as wire
+from orchestrator.model import wire_pb2 as wire
 from tests.serving.conftest import Start
 from tests.support.model_server import RunningServer, model_flags
 

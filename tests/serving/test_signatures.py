@@ -7,9 +7,9 @@ import grpc
 import numpy as np
 import pytest
 
-from orchestrator import tensors
-from orchestrator import wire_pb2 as wire
-from orchestrator.model_client import ModelClient
+from orchestrator.model import tensors
+from orchestrator.model import wire_pb2 as wire
+from orchestrator.model.client import ModelClient
 from serving.contract import ModelCard
 from tests.support.model_server import RunningServer, pixels
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from orchestrator import tensors as own
-from orchestrator import wire_pb2 as wire
+from orchestrator.model import tensors as own
+from orchestrator.model import wire_pb2 as wire
 from serving.embedded.tensors import encode
 
 pytestmark = pytest.mark.tensorflow

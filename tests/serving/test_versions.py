@@ -9,8 +9,8 @@ import grpc
 import numpy as np
 import pytest
 
-from orchestrator import tensors
-from orchestrator.model_client import ModelClient
+from orchestrator.model import tensors
+from orchestrator.model.client import ModelClient
 from tests.serving.conftest import BATCHING, Start
 from tests.support.model_server import DidNotStartError, RunningServer, model_flags
 

@@ -20,7 +20,7 @@ from orchestrator.jobs.horse import TaskWorker
 from orchestrator.jobs.rq_job import open_queue
 from orchestrator.jobs.run import furnish
 from orchestrator.jobs.wiring import create_ledger, create_workshop
-from orchestrator.model_client import RawPrediction, Servable
+from orchestrator.model.client import RawPrediction, Servable
 from orchestrator.redis_client import connect
 from orchestrator.settings import Settings
 from orchestrator.telemetry.telemetry import NO_TELEMETRY, Telemetry

@@ -19,8 +19,8 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator import tensors
-from orchestrator import wire_pb2 as wire
+from orchestrator.model import tensors
+from orchestrator.model import wire_pb2 as wire
 from serving.contract import MODEL_NAME
 from tests.support.ports import free_port
 

@@ -48,7 +48,7 @@ from orchestrator.settings import Settings
 from orchestrator.storage.create import create_store
 from orchestrator.study import Options
 from orchestrator.thresholds import ThresholdSet, write_thresholds
-from tests.orchestrator.test_model_client import CARD, FakeServer, serving
+from tests.orchestrator.model.test_client import CARD, FakeServer, serving
 from tests.support.cloudinary_server import API_KEY, API_SECRET, CLOUD, cloudinary_server
 from tests.support.failover import running_pair
 from tests.support.fake_worker import FakeModel

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from orchestrator.security_headers import NOTHING, PAGE
-from tests.orchestrator.test_model_client import FakeServer, serving
+from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.images import gradient, png
 from tests.support.keys import ADMIN, API_KEYS, bearer

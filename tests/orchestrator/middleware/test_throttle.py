@@ -4,7 +4,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.orchestrator.test_model_client import FakeServer, serving
+from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.images import gradient, png
 from tests.support.keys import ADMIN, API_KEYS, PREDICT, READ, bearer

@@ -15,7 +15,7 @@ import httpx
 import jsonschema
 import pytest
 
-from tests.orchestrator.test_model_client import FakeServer, serving
+from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api, wait_until_answered
 from tests.support.images import gradient, png
 from tests.support.redis_server import running_redis

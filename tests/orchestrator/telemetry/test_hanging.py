@@ -11,8 +11,8 @@ from pathlib import Path
 import grpc
 import httpx
 
-from orchestrator import wire_pb2 as wire
-from tests.orchestrator.test_model_client import FakeServer, serving
+from orchestrator.model import wire_pb2 as wire
+from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.redis_server import RedisServer, running_redis
 

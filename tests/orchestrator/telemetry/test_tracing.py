@@ -10,9 +10,9 @@ import click
 import grpc
 import pytest
 
-from orchestrator import wire_pb2 as wire
 from orchestrator.errors import NotAnImageError, StoreUnavailableError
-from orchestrator.model_channel import ModelChannel
+from orchestrator.model import wire_pb2 as wire
+from orchestrator.model.channel import ModelChannel
 from orchestrator.settings import Settings
 from orchestrator.startup import read_settings
 from orchestrator.telemetry import trace

@@ -6,26 +6,26 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_generated_module_is_up_to_date(tmp_path: Path) -> None:
     pytest.importorskip("grpc_tools")
     options = ["-I.", f"--python_out={tmp_path}", f"--pyi_out={tmp_path}"]
     subprocess.run(
-        [sys.executable, "-m", "grpc_tools.protoc", *options, "orchestrator/wire.proto"],
+        [sys.executable, "-m", "grpc_tools.protoc", *options, "orchestrator/model/wire.proto"],
         check=True,
         cwd=ROOT,
     )
     for name in ("wire_pb2.py", "wire_pb2.pyi"):
-        generated = (tmp_path / "orchestrator" / name).read_text()
-        assert (ROOT / "orchestrator" / name).read_text() == generated, "run 'make proto'"
+        generated = (tmp_path / "orchestrator/model" / name).read_text()
+        assert (ROOT / "orchestrator/model" / name).read_text() == generated, "run 'make proto'"
 
 
 @pytest.mark.tensorflow
 def test_every_message_round_trips_with_the_official_one() -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "tests.orchestrator.compare_wire"],
+        [sys.executable, "-m", "tests.orchestrator.model.compare_wire"],
         check=False,
         cwd=ROOT,
         capture_output=True,

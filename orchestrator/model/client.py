@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator import grpc_errors, tensors
-from orchestrator import wire_pb2 as wire
 from orchestrator.errors import ModelContractError, ModelMovedError, ModelUnavailableError
-from orchestrator.model_channel import ModelChannel
+from orchestrator.model import grpc_errors, tensors
+from orchestrator.model import wire_pb2 as wire
+from orchestrator.model.channel import ModelChannel
 from orchestrator.settings import Settings
 from orchestrator.telemetry.telemetry import NO_TELEMETRY, Telemetry
 from orchestrator.thresholds import ThresholdSet, read_thresholds

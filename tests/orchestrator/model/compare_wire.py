@@ -1,4 +1,4 @@
-"""Compare `orchestrator.wire_pb2` with TensorFlow's own messages: ``python -m …``; raises if they differ.
+"""Compare `orchestrator.model.wire_pb2` with TensorFlow's own messages: ``python -m …``; raises if they differ.
 
 It runs in a process of its own, because the official messages come with all of TensorFlow.
 """
@@ -12,8 +12,8 @@ from google.protobuf.message import Message
 from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
 from tensorflow_serving.apis import get_model_status_pb2, model_pb2, predict_pb2, status_pb2
 
-from orchestrator import tensors
-from orchestrator import wire_pb2 as wire
+from orchestrator.model import tensors
+from orchestrator.model import wire_pb2 as wire
 
 OFFICIAL: dict[type[Message], Any] = {
     wire.TensorShapeProto: tensor_shape_pb2.TensorShapeProto,

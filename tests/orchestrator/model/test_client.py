@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from orchestrator import errors, grpc_errors, model_channel, model_client, tensors
-from orchestrator import wire_pb2 as wire
-from orchestrator.model_client import ModelClient
+from orchestrator import errors
+from orchestrator.model import channel as model_channel
+from orchestrator.model import client as model_client
+from orchestrator.model import grpc_errors, tensors
+from orchestrator.model import wire_pb2 as wire
+from orchestrator.model.client import ModelClient
 from serving.contract import ModelCard
 from tests.support.ports import free_port
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from orchestrator import tensors
-from orchestrator import wire_pb2 as wire
+from orchestrator.model import tensors
+from orchestrator.model import wire_pb2 as wire
 
 
 def proto(*shape: int, **fields: object) -> wire.TensorProto:

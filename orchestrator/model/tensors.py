@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from orchestrator import wire_pb2 as wire
+from orchestrator.model import wire_pb2 as wire
 
 # Type on the wire: (NumPy type of tensor_content, typed field), for the model contract's types.
 # TF Serving answers in typed fields unless --enable_serialization_as_tensor_content is given.

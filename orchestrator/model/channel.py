@@ -9,8 +9,8 @@ from typing import Final
 
 import grpc
 
-from orchestrator import grpc_errors
-from orchestrator import wire_pb2 as wire
+from orchestrator.model import grpc_errors
+from orchestrator.model import wire_pb2 as wire
 from orchestrator.telemetry.trace import traceparent
 
 CONNECT_SECONDS: Final = 2.0

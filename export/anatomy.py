@@ -10,7 +10,7 @@ import keras
 from export.activation import split_activation
 from export.calls import activation_of, behind, between, call_of, inputs_of, kind_of
 from export.errors import UnsupportedModelError
-from export.placement import require_in_place
+from export.in_place import require_in_place
 from export.preprocess import learns
 from serving.contract import Activation
 

@@ -17,9 +17,9 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from export.demo.evaluation_set import phantoms
 from export.demo.model import build_demo_model
 from export.demo.servable import export_demo
-from export.evaluation_set import phantoms
 from export.servable import export_model
 from orchestrator.evaluation.calibrate import calibrate
 from orchestrator.evaluation.evaluate import evaluate

@@ -6,7 +6,7 @@ import redis
 
 from orchestrator.blobs.base import Blobs
 from orchestrator.blobs.disk import DiskBlobs
-from orchestrator.blobs.memory import RedisBlobs
+from orchestrator.blobs.in_redis import RedisBlobs
 from orchestrator.blobs.moved import MovedBlobs
 from orchestrator.settings import Settings
 

@@ -7,7 +7,8 @@ from typing import Final
 import click
 
 from orchestrator.client.output import try_file
-from orchestrator.evaluation.answers import (
+from orchestrator.evaluation.console import announce, report_failures, shared_options
+from orchestrator.evaluation.gathering import (
     Answers,
     EvaluationError,
     find_images,
@@ -15,7 +16,6 @@ from orchestrator.evaluation.answers import (
     known_labels,
     truth_table,
 )
-from orchestrator.evaluation.console import announce, report_failures, shared_options
 from orchestrator.evaluation.metrics import rates
 from orchestrator.evaluation.operating_points import Method, choose_threshold, parse_method
 from orchestrator.evaluation.table import align, number

@@ -8,7 +8,6 @@ from typing import Final
 import click
 
 from orchestrator.client.output import try_file
-from orchestrator.evaluation.answers import EvaluationError, find_images, gather
 from orchestrator.evaluation.console import (
     announce,
     announce_boxes,
@@ -16,6 +15,7 @@ from orchestrator.evaluation.console import (
     shared_options,
 )
 from orchestrator.evaluation.figures import Figures, figures
+from orchestrator.evaluation.gathering import EvaluationError, find_images, gather
 from orchestrator.evaluation.plot import as_png
 from orchestrator.evaluation.table import as_table
 from orchestrator.evaluation.truth import Boxes, TruthError, read_boxes, read_labels

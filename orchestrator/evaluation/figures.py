@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from orchestrator.evaluation.answers import Answers, known_labels, truth_table
+from orchestrator.evaluation.gathering import Answers, known_labels, truth_table
 from orchestrator.evaluation.localisation import Pointing, mean_pointing, point
 from orchestrator.evaluation.metrics import auroc, calibration_error, mean_defined, rates
 from orchestrator.evaluation.truth import Boxes, Labels

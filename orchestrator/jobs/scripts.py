@@ -9,7 +9,7 @@ writes the moment of the next try by the worker's clock, so one that is behind t
 from typing import Final
 
 from orchestrator.audit.trail import AUDIT
-from orchestrator.blobs.memory import PREFIX
+from orchestrator.blobs.in_redis import PREFIX
 from orchestrator.jobs import keys
 from orchestrator.stats.statistics import COUNT
 

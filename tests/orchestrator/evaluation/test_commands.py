@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from orchestrator.errors import ModelContractError
-from orchestrator.evaluation.answers import Answers, known_labels
 from orchestrator.evaluation.calibrate import calibrate
 from orchestrator.evaluation.evaluate import evaluate
+from orchestrator.evaluation.gathering import Answers, known_labels
 from orchestrator.thresholds import read_thresholds
 from serving.contract import ModelCard
 from tests.orchestrator.evaluation.service import DIGEST, Service, running, write_image

@@ -10,7 +10,7 @@ import redis
 from redis.connection import Connection
 
 from orchestrator.blobs.base import upload_name
-from orchestrator.blobs.memory import RedisBlobs
+from orchestrator.blobs.in_redis import RedisBlobs
 from orchestrator.errors import (
     IdempotencyConflictError,
     QueueFullError,

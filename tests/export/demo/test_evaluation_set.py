@@ -5,8 +5,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from export.demo.evaluation_set import phantoms
 from export.demo.phantoms import phantom
-from export.evaluation_set import phantoms
 from orchestrator.evaluation.truth import read_boxes, read_labels
 
 

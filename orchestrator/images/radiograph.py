@@ -54,7 +54,7 @@ from orchestrator.images.tiff import (
     is_unsigned,
     lacks_samples,
     lacks_tags,
-    refuse_misread,
+    refuse_unsound,
     unread_tiff,
 )
 from serving.contract import ModelCard
@@ -182,7 +182,7 @@ def decode(upload: bytes, *, max_pixels: int) -> Radiograph:
         if lacks_tags(image, upload):
             raise _damaged(image.format)
         _refuse_endless_parts(image, len(upload))
-        refuse_misread(image)
+        refuse_unsound(image)
         if image.format == "JPEG":
             image.draft("L", image.size)  # decodes luma only; without effect on CMYK
         if (plain := _plain(image, upload)) is not None:

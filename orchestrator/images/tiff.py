@@ -15,6 +15,7 @@ from orchestrator.errors import UnsupportedFormatError
 
 _WHITE_IS_ZERO: Final = 0  # PhotometricInterpretation
 _OLD_JPEG: Final = 6  # Compression
+_LZMA: Final = 34925  # of libtiff's own
 _UNSIGNED: Final = 1  # SampleFormat
 _PLANE_BY_PLANE: Final = 2  # PlanarConfiguration
 _HIGHEST_BIT_FIRST: Final = 1  # FillOrder
@@ -137,8 +138,8 @@ def has_shared_data(file: Image.Image, length: int) -> bool:
     return bool(read > max(length, width * height))
 
 
-def refuse_misread(file: Image.Image) -> None:
-    """Refuse a TIFF whose samples Pillow takes for others, without telling.
+def refuse_unsound(file: Image.Image) -> None:
+    """Refuse a TIFF whose samples Pillow takes for others, without telling, or that takes more memory than they do.
 
     Raises:
         UnsupportedFormatError: It is one.
@@ -163,6 +164,13 @@ def refuse_misread(file: Image.Image) -> None:
         raise UnsupportedFormatError(
             "expected unsigned samples, or a file without compression, got compressed samples of another kind that"
             " begin with the highest byte; save the image as PNG and send that"
+        )
+    if (
+        file.tag_v2.get(TiffImagePlugin.COMPRESSION) == _LZMA
+    ):  # keeps as large a dictionary as its file asks for
+        raise UnsupportedFormatError(
+            "expected a TIFF that is compressed in another way, got one packed by LZMA, which may take more memory than"
+            " its pixels do; save the image as PNG and send that"
         )
     apart = file.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION) == _PLANE_BY_PLANE
     if apart and not _is_read_plane_by_plane(file):

@@ -449,6 +449,13 @@ def test_a_compression_that_pillow_does_not_know_is_told_from_damage(
         decode(file[:40], max_pixels=LIMIT)
 
 
+def test_lzma_is_refused_as_its_file_says_how_much_memory_it_takes() -> None:
+    image = Image.fromarray(np.zeros((40, 256), np.uint8))
+    assert first_row(encoded(image, "TIFF", compression="tiff_deflate")) == [0] * 256
+    with pytest.raises(UnsupportedFormatError, match="got one packed by LZMA"):
+        decode(encoded(image, "TIFF", compression="lzma"), max_pixels=LIMIT)
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
 @pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "packbits"])
 def test_ordinary_files_are_read(mode: str, compression: str) -> None:

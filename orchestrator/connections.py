@@ -16,8 +16,9 @@ from functools import partial
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter
+from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from orchestrator.errors import BusyError
@@ -58,6 +59,7 @@ class TimedProtocol(H11Protocol):
             transport.close()
         elif len(self.connections) >= self._most:
             self.app = partial(self._serve_sparingly, self.app)
+        self.app = partial(self._serve, self.app)
         super().connection_made(transport)
         self._await_head()
 
@@ -94,6 +96,20 @@ class TimedProtocol(H11Protocol):
             self._await_taking()
         else:
             _cancel(self._send_timer)
+
+    async def _serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Close the connection after an answer to a client that still waits for 100 Continue.
+
+        It need not send its body any more (RFC 9110, section 10.1.1): what it sends may be its next request as well.
+        """
+
+        async def closing_send(message: Message) -> None:
+            starts = message["type"] == "http.response.start"
+            if starts and self.conn.they_are_waiting_for_100_continue:
+                MutableHeaders(scope=message)["Connection"] = "close"
+            await send(message)
+
+        await app(scope, receive, closing_send)
 
     async def _serve_sparingly(
         self, app: ASGIApp, scope: Scope, receive: Receive, send: Send

@@ -1,6 +1,7 @@
 """Slow clients, as real sockets, against the real server."""
 
 import json
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from tests.support.waiting import eventually
 
 CONNECTIONS = 12
 ANSWERS = 4  # of 1.7 MB each: more than a kernel takes
+EXPECTING = b"Host: localhost\r\nContent-Length: %d\r\nExpect: 100-continue\r\n"
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+JSON = b"Content-Type: application/json\r\n\r\n"
 PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
 
 
@@ -54,6 +58,16 @@ def drip(client: socket.socket, piece: bytes = b"x") -> bytes:
             return answer
         answer += received
     raise AssertionError("the connection is still open")
+
+
+def statuses(client: socket.socket, count: int) -> list[int]:
+    """Read so many answers, or what comes before the connection is closed, and return their statuses."""
+    answers = b""
+    found: list[int] = []
+    while len(found) < count and (received := client.recv(65536)):
+        answers += received
+        found = [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", answers)]
+    return found
 
 
 def is_open(client: socket.socket) -> bool:
@@ -119,6 +133,43 @@ def test_a_body_that_nobody_waits_for_does_not_hold_the_connection(api: httpx.Cl
             b"POST /densenet_predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
         )
         assert b" 415 " in drip(client)
+
+
+@pytest.mark.parametrize(
+    ("line", "size", "status"),
+    [
+        (b"POST /nowhere", 5, 404),
+        (b"PUT /v2/densenet_predict", 5, 405),
+        (b"POST /v2/densenet_predict", 10**9, 413),
+        (b"POST /densenet_predict", 5, 415),
+    ],
+)
+def test_whoever_is_refused_before_sending_a_body_is_not_waited_for(
+    api: httpx.Client, line: bytes, size: int, status: int
+) -> None:
+    """Its next request would be taken for the body that it was spared."""
+    with connect(api) as client:
+        client.sendall(line + b" HTTP/1.1\r\n" + EXPECTING % size + JSON)
+        with client.makefile("rb") as answer:
+            head, _, body = answer.read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"connection: close" in head.lower()
+    assert json.loads(body)["status"] == status
+
+
+def test_a_body_that_is_asked_for_leaves_the_connection_open(api: httpx.Client) -> None:
+    with connect(api) as client:
+        client.sendall(b"POST /v2/densenet_predict HTTP/1.1\r\n" + EXPECTING % 5 + JSON)
+        assert client.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"hello" + HEALTH)
+        assert statuses(client, 2) == [400, 200]
+
+
+def test_so_does_one_that_comes_unasked_and_is_refused(api: httpx.Client) -> None:
+    with connect(api) as client:
+        head = b"POST /densenet_predict HTTP/1.1\r\n" + EXPECTING % 5 + JSON
+        client.sendall(head + b"hello" + HEALTH)
+        assert statuses(client, 2) == [415, 200]
 
 
 def test_a_body_that_comes_late_but_steadily_is_taken(api: httpx.Client) -> None:

@@ -97,6 +97,9 @@ class TimedProtocol(H11Protocol):
         else:
             _cancel(self._send_timer)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing of offers to speak HTTP/2 or another protocol: some clients make one with each request."""
+
     async def _serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Close the connection after an answer to a client that still waits for 100 Continue.
 

@@ -172,6 +172,24 @@ def test_so_does_one_that_comes_unasked_and_is_refused(api: httpx.Client) -> Non
         assert statuses(client, 2) == [415, 200]
 
 
+def test_an_offer_to_speak_http_2_is_passed_over_without_a_word(tmp_path: Path) -> None:
+    """Java's client makes it with each request, as does ``curl --http2``."""
+    log = tmp_path / "log"
+    offer = {
+        "Connection": "Upgrade, HTTP2-Settings",
+        "Upgrade": "h2c",
+        "HTTP2-Settings": "AAEAAEAA",
+    }
+    with running_api(log, REDIS_URL=f"redis://127.0.0.1:{free_port()}/0") as api:
+        assert api.get("/health", headers=offer).status_code == 200
+        assert api.post("/densenet_predict", content=b"hello", headers=offer).status_code == 415
+        assert api.get("/health").status_code == 200
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    of_uvicorn = [line for line in lines if line["logger"] == "uvicorn.error"]
+    assert of_uvicorn
+    assert [line["message"] for line in of_uvicorn if line["level"] != "info"] == []
+
+
 def test_a_body_that_comes_late_but_steadily_is_taken(api: httpx.Client) -> None:
     with connect(api) as client:
         client.sendall(

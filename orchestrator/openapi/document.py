@@ -270,7 +270,7 @@ def _error(found: Sequence[type[ServiceError]], schemas: Schemas) -> Schema:
             schemas.of(ProblemAnswer),
             {
                 "properties": {
-                    "status": {"const": found[0].status},
+                    "status": {"type": "integer", "enum": [found[0].status]},
                     "code": {"enum": [error.code for error in found]},
                 }
             },

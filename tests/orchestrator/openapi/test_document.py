@@ -98,6 +98,18 @@ def test_examples_of_errors_fit_their_own_schemas(document: Any) -> None:
     assert checked > 150
 
 
+def test_the_status_of_an_error_is_an_integer_in_every_part_of_its_schema(document: Any) -> None:
+    """Generators of clients that merge the parts leave out answers where the types differ."""
+    whole = document["components"]["schemas"]["Problem"]["properties"]["status"]
+    assert whole["type"] == "integer"
+    for operation in operations(document).values():
+        for status, response in operation["responses"].items():
+            for problem in [response.get("content", {}).get("application/problem+json")]:
+                if problem:
+                    part = problem["schema"]["allOf"][1]["properties"]["status"]
+                    assert part == {"type": "integer", "enum": [int(status)]}
+
+
 def test_every_sentence_is_there(document: Any) -> None:
     for operation in operations(document).values():
         assert operation["summary"]

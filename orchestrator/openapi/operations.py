@@ -63,14 +63,9 @@ _BATCH_ZIP: Final = {
 }
 _PICTURE: Final = {"type": "string", "format": "binary"}
 _TEXT: Final = {"type": "string"}
-_EVENT: Final = {
-    "type": "object",
-    "description": "One event.",
-    "properties": {
-        "event": {"enum": ["task", "error"]},
-        "data": {"type": "string", "contentMediaType": "application/json"},
-    },
-    "required": ["event", "data"],
+_EVENTS: Final = {
+    "type": "string",
+    "description": "Server-sent events: lines `event: NAME` and `data: JSON`, and an empty line after each event.",
 }
 
 _FORM: Final = (
@@ -299,7 +294,7 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
         answers=(
             Answer(
                 text="Server-sent events, until the task is done.",
-                content={"text/event-stream": _EVENT},
+                content={"text/event-stream": _EVENTS},
                 headers=("Cache-Control",),
             ),
         ),

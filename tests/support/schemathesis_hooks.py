@@ -1,4 +1,4 @@
-"""Tell Schemathesis what no schema says: what a radiograph is, and which links lead to a picture.
+"""Tell Schemathesis what no schema says: what a radiograph is, what an event, and which links lead to a picture.
 
 Loaded by its command line, see tests/test_schemathesis.py.
 """
@@ -21,10 +21,26 @@ SOUND = [
 ]
 BROKEN = [b"", b"GIF89a", SOUND[0][:60], png(gradient(3, 3)), b"PK\x03\x04broken"]
 
+EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"enum": ["task", "error"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["event", "data"],
+}
+
 schemathesis.openapi.format(
     "binary",
     st.one_of(st.sampled_from(SOUND), st.sampled_from([*SOUND, *BROKEN]), st.binary(max_size=200)),
 )
+
+
+@schemathesis.hook
+def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
+    """Describe a single event, as Schemathesis takes the schema of a stream for that of each of them."""
+    answers = raw_schema["paths"]["/tasks/{task_id}/events"]["get"]["responses"]
+    answers["200"]["content"]["text/event-stream"]["schema"] = EVENT
 
 
 @schemathesis.hook

@@ -98,6 +98,18 @@ def test_examples_of_errors_fit_their_own_schemas(document: Any) -> None:
     assert checked > 150
 
 
+def test_what_is_no_json_is_described_as_text_or_bytes(document: Any) -> None:
+    kinds = {
+        media_type: content["schema"]["type"]
+        for operation in operations(document).values()
+        for response in operation["responses"].values()
+        for media_type, content in response.get("content", {}).items()
+        if not media_type.endswith("json")
+    }
+    assert "text/event-stream" in kinds
+    assert set(kinds.values()) == {"string"}
+
+
 def test_the_status_of_an_error_is_an_integer_in_every_part_of_its_schema(document: Any) -> None:
     """Generators of clients that merge the parts leave out answers where the types differ."""
     whole = document["components"]["schemas"]["Problem"]["properties"]["status"]

@@ -213,11 +213,18 @@ def _json(parameter: Parameter[Any]) -> Schema:
 
 
 def _text(parameter: Parameter[Any]) -> Schema:
-    """Return the schema of a parameter in a form or a query, which hold no arrays."""
+    """Return the schema of a parameter in a form or a query, which hold no arrays.
+
+    A number or a word is text there: generated clients send what has several types as a file.
+    """
     schema = _json(parameter)
-    kinds = [each for each in schema.get("anyOf", ()) if each.get("type") != "array"]
+    kinds = [each for each in schema.pop("anyOf", ()) if each["type"] != "array"]
     if len(kinds) == 1:
-        return {**kinds[0], **{name: value for name, value in schema.items() if name != "anyOf"}}
+        return {**kinds[0], **schema}
+    if kinds:
+        pattern = "|".join(each.get("const", "[0-9]+") for each in kinds)
+        text = {"type": "string", "pattern": f"^({pattern})$", "default": str(schema["default"])}
+        return {**schema, **text}
     return schema
 
 

@@ -41,8 +41,8 @@ FORMAT: Final = Parameter(
 MAX_SIZE: Final = Parameter(
     "max_size",
     Size(SMALLEST_LIMIT, _LARGEST_LIMIT),
-    "Longest side of a picture in pixels, caption and legend included, or `original` for all of the radiograph's"
-    " pixels.",
+    f"Longest side of a picture in pixels, caption and legend included, {SMALLEST_LIMIT} to {_LARGEST_LIMIT}, or"
+    " `original` for all of the radiograph's pixels.",
     Options.max_size,
 )
 MAPS: Final = Parameter(

@@ -173,6 +173,21 @@ def is_read(parameter: Parameter[Any], value: Any) -> bool:
     return True
 
 
+@pytest.mark.parametrize("path", ["/densenet_predict", "/async/densenet_predict", "/async/batch"])
+def test_a_parameter_in_a_form_has_one_type(document: Any, path: str) -> None:
+    """Clients that are generated send what may be a number or a text as a file."""
+    content = document["paths"][path]["post"]["requestBody"]["content"]["multipart/form-data"]
+    fields = content["schema"]["properties"]
+    assert {type(field.get("type")) for field in fields.values()} == {str}
+    size = fields["max_size"]
+    assert size["description"]
+    assert (size["type"], size["default"]) == ("string", "1024")
+    validator = jsonschema.Draft202012Validator(size)
+    values = ["256", "8192", "original", "", "large", "-1", "10.5", "1024px", "originals", 1024]
+    taken = [value for value in values if validator.is_valid(value)]
+    assert taken == ["256", "8192", "original"]
+
+
 def test_defaults_are_values_that_are_taken() -> None:
     for parameter in PARAMETERS:
         if parameter.default not in (None, ""):

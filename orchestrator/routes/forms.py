@@ -69,9 +69,14 @@ async def read_form(request: Request, max_files: int = 1) -> FormData:
     try:
         form = await parser.parse()
     except MultiPartException as err:
-        if max_files > 1 and err.message.startswith("Too many files"):
-            raise TooManyFilesError(
-                f"expected at most {max_files} files, got more; send several batches"
+        if err.message.startswith("Too many files"):
+            if max_files > 1:
+                raise TooManyFilesError(
+                    f"expected at most {max_files} files, got more; send several batches"
+                ) from err
+            raise MalformedBodyError(
+                "expected a multipart form with one file, got several parts with a file name; send one image, and"
+                " parameters without a file name"
             ) from err
         if err.message.startswith("Part exceeded"):
             files = sum(isinstance(value, UploadFile) for _, value in parser.items)

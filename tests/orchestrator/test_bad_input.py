@@ -293,6 +293,18 @@ def test_whoever_asks_before_sending_too_much_is_spared_it(
             assert setting.encode() in answer.read()  # up to the end: it closes the connection
 
 
+def test_parameters_with_file_names_beside_the_image_are_told_to_have_none(
+    api: httpx.Client,
+) -> None:
+    files = {"file": ("DOE^JANE.png", SOUND), "max_size": ("blob", b"512")}
+    response = api.post("/densenet_predict", files=files)
+    assert_problem(response, 400, "malformed_body")
+    assert response.json()["detail"] == (
+        "expected a multipart form with one file, got several parts with a file name; send one image, and parameters"
+        " without a file name"
+    )
+
+
 def test_a_file_in_the_place_of_a_parameter_is_refused_without_its_name(api: httpx.Client) -> None:
     files = {"font_size": ("DOE^JANE.png", b"8")}
     response = api.post("/densenet_predict", files=files)

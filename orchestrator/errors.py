@@ -92,7 +92,7 @@ class RequestError(ServiceError):
 
 
 class ParameterError(RequestError):
-    """A parameter is missing or out of its range, or unknown to a path that overlooks none."""
+    """A parameter is missing, out of its range or not where it belongs, or unknown to a path that overlooks none."""
 
     status = 422
     code = "invalid_parameter"

@@ -59,6 +59,7 @@ async def read_form(request: Request, max_files: int = 1) -> FormData:
         UnsupportedMediaTypeError: The body is no multipart form, or a compressed one.
         MalformedBodyError: The body is not what its content type says.
         TooManyFilesError: It has more files.
+        ParameterError: A parameter stands in the query.
         MissingFileError: It has a text that can be nothing but an image without a file name.
     """
     expect_content(request, "multipart/form-data", f"with curl, use -F {FILE_FIELD}=@IMAGE")

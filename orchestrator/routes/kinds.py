@@ -95,6 +95,20 @@ def refuse_unknown(fields: Iterable[str], known: Sequence[Parameter[Any]]) -> No
         raise ParameterError(f"expected no parameters but {', '.join(names)}, got another one")
 
 
+def refuse_in_query(query: Mapping[str, Any], known: Sequence[Parameter[Any]]) -> None:
+    """Refuse parameters of a body that stand in the query, where they would be overlooked.
+
+    Raises:
+        ParameterError: The query has one of the known.
+    """
+    for parameter in known:
+        if parameter.name in query:
+            raise ParameterError(
+                f"{parameter.name}: expected it in the body, as a field of the form or of the JSON object, got it in"
+                " the query; send it beside the image"
+            )
+
+
 def _shown(value: Any) -> str:
     """Return a value as an error may repeat it: short, and no file with its name."""
     if not isinstance(value, str | int | float | list | dict):

@@ -20,7 +20,7 @@ from orchestrator.jobs.task import Kind
 from orchestrator.routes.bodies import receive_json_upload
 from orchestrator.routes.event_response import EventResponse
 from orchestrator.routes.forms import read_form, uploaded_file
-from orchestrator.routes.kinds import Parameter, Text
+from orchestrator.routes.kinds import Parameter, Text, refuse_in_query
 from orchestrator.routes.labels import refuse_early
 from orchestrator.routes.parameters import options
 from orchestrator.scope import caller_name, tell_subject
@@ -116,8 +116,9 @@ def callback_url(request: Request, fields: Mapping[str, Any]) -> str:
     """Return the address to call when the task is done, or an empty text.
 
     Raises:
-        ParameterError: It may not be called.
+        ParameterError: It may not be called, or stands in the query.
     """
+    refuse_in_query(request.query_params, [CALLBACK_URL])
     settings = services(request).settings
     return checked_url(
         CALLBACK_URL.read(fields), settings.callback_hosts if settings.callback_secret else None

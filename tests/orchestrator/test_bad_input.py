@@ -1,5 +1,6 @@
 """Bad input over HTTP, to a real process: what is refused, with which status and code."""
 
+import base64
 import socket
 from collections.abc import Iterator
 from itertools import chain
@@ -303,6 +304,30 @@ def test_parameters_with_file_names_beside_the_image_are_told_to_have_none(
         "expected a multipart form with one file, got several parts with a file name; send one image, and parameters"
         " without a file name"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        *((path, "heatmaps") for path in ("/densenet_predict", "/async/densenet_predict")),
+        *((path, "maps") for path in ("/v2/densenet_predict", "/async/v2/densenet_predict")),
+        ("/async/batch", "format"),
+        *((path, "callback_url") for path in ("/async/densenet_predict", "/async/batch")),
+        ("/async/v2/densenet_predict", "callback_url"),
+    ],
+)
+def test_a_parameter_in_the_query_is_not_overlooked(
+    api: httpx.Client, path: str, name: str
+) -> None:
+    image: dict[str, Any] = (
+        {"json": {"image": base64.b64encode(SOUND).decode()}}
+        if "v2" in path
+        else {"files": {"file": SOUND}}
+    )
+    response = api.post(path, params={name: "DOE"}, **image)
+    assert_problem(response, 422, "invalid_parameter")
+    assert response.json()["detail"].startswith(f"{name}: expected it in the body, ")
+    assert api.post(path, params={"trace": "1"}, **image).status_code != 422
 
 
 def test_a_file_in_the_place_of_a_parameter_is_refused_without_its_name(api: httpx.Client) -> None:

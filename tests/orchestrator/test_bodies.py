@@ -24,7 +24,8 @@ def request() -> Request:
 
     headers = [(b"content-type", b"application/json")]
     state = {"services": SimpleNamespace(settings=Settings())}
-    return Request({"type": "http", "headers": headers, "state": state}, receive)
+    scope = {"type": "http", "headers": headers, "query_string": b"", "state": state}
+    return Request(scope, receive)
 
 
 def test_bodies_that_come_together_are_read_one_at_a_time() -> None:

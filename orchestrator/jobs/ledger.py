@@ -135,18 +135,25 @@ class Ledger:
         self._stage(keys.RQ, [task_id, name])
 
     def keep_name(self, task_id: str, name: str) -> str:
-        """Remember the name under which a task's pictures are put into the store; return the first that was given."""
+        """Remember the name under which a task's pictures are put into the store.
+
+        Returns:
+            The first name that was given, or nothing if the task has ended: what there is must be left alone.
+        """
         return text(self._pictures(keys.RQ, [task_id, name]))
 
-    def succeed(self, task_id: str, size: int, count: Sequence[str | int] = ()) -> bool:
+    def succeed(
+        self, task_id: str, size: int, count: Sequence[str | int] = (), *, attempt: int = 1
+    ) -> bool:
         """End a task whose result has been kept; False if it had ended before.
 
         Args:
             task_id: The task.
             size: Bytes of its result.
             count: What ``Statistics.arguments`` says of its analysis, which is counted in the same moment.
+            attempt: Number of the try whose result it is.
         """
-        return self._end(task_id, "SUCCESS", "", size, count)
+        return self._end(task_id, "SUCCESS", "", size, [attempt, *count])
 
     def fail(self, task_id: str, error: ServiceError) -> bool:
         """End a task without a result; False if it had ended before."""
@@ -189,10 +196,10 @@ class Ledger:
         status: Status,
         reason: str,
         size: int,
-        count: Sequence[str | int] = (),
+        more: Sequence[str | int] = (),
     ) -> bool:
         lifetimes = [self._lifetimes.result, self._lifetimes.memory]
-        return bool(self._finish(keys.RQ, [task_id, status, reason, size, *lifetimes, *count]))
+        return bool(self._finish(keys.RQ, [task_id, status, reason, size, *lifetimes, *more]))
 
     def _try_again(self, task_id: str, error: ServiceError, last: ServiceError | None) -> bool:
         """Mark a task as to be tried again; one that may be the cause is ended by the last error if it was so often."""

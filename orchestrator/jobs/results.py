@@ -21,7 +21,10 @@ def pictures(task: Task, store: Store) -> str:
 
 
 class Results:
-    """Keep one blob per task: the ZIP, or the report with URLs as JSON."""
+    """Keep one blob per try of a task: the ZIP, or the report with URLs as JSON.
+
+    Two tries may be under way at once, as a worker that stands still loses its task; the task says whose result is its.
+    """
 
     def __init__(self, blobs: Blobs, ttl: int) -> None:
         self._blobs = blobs
@@ -36,8 +39,12 @@ class Results:
         return as_zip(analysis)
 
     def put(self, task: Task, result: bytes) -> None:
-        """Keep the result of a task."""
-        self._blobs.put(result_name(task.task_id), result, self._ttl)
+        """Keep the result of the try that a task was begun for."""
+        self._blobs.put(result_name(task.task_id, task.attempts), result, self._ttl)
+
+    def take_back(self, task: Task) -> None:
+        """Delete the result of the try that a task was begun for."""
+        self._blobs.delete(result_name(task.task_id, task.attempts))
 
     def get(self, task: Task) -> bytes:
         """Return the result of a task that has succeeded.
@@ -45,7 +52,7 @@ class Results:
         Raises:
             TaskExpiredError: It is no longer kept.
         """
-        found = self._blobs.get(result_name(task.task_id))
+        found = self._blobs.get(result_name(task.task_id, task.kept))
         if found is None:
             raise TaskExpiredError(
                 "the result of this task is no longer kept; send the image again"
@@ -53,6 +60,7 @@ class Results:
         return found
 
     def delete(self, task: Task) -> None:
-        """Forget the upload and the result of a task, where Redis does not by itself."""
+        """Forget the upload and the results of a task, where Redis does not by itself."""
         self._blobs.delete(upload_name(task.task_id))
-        self._blobs.delete(result_name(task.task_id))
+        for attempt in range(1, task.attempts + 2):  # one may have begun since the task was read
+            self._blobs.delete(result_name(task.task_id, attempt))

@@ -73,6 +73,10 @@ class JobFailedError(Exception):
     """The job ended in an error that was told to the caller; RQ keeps its words for the operator."""
 
 
+class _OvertakenError(Exception):
+    """Another try has ended the task, or its caller has had it forgotten."""
+
+
 _workshops: list[Workshop] = []
 
 
@@ -98,10 +102,18 @@ def run_task(task_id: str) -> str:
         job.retries_left = workshop.ledger.tries(task_id)
     if task.attempts == 1 and task.started is not None:
         workshop.telemetry.task_began(task.started - task.created)
+    return _run(workshop, task)
+
+
+def _run(workshop: Workshop, task: Task) -> str:
+    """Try a task that has been begun; return the status it ended in."""
     try:
         size, report = _work(workshop, task)
         count = workshop.statistics.arguments(report)
-        has_ended = _insist(partial(workshop.ledger.succeed, task_id, size, count))
+        succeed = partial(workshop.ledger.succeed, task.task_id, size, count, attempt=task.attempts)
+        has_ended = _insist(succeed)
+    except _OvertakenError:
+        return _overtaken(workshop, task)
     except RequestError as err:
         return _ended(workshop, task, err)
     except DependencyError as err:
@@ -109,7 +121,7 @@ def run_task(task_id: str) -> str:
     except JobTimeoutException:
         return _postponed(workshop, task, _late(workshop))
     except Exception:  # noqa: BLE001 - a defect must end the task, and not leave its caller waiting
-        _log.exception("job failed", extra={"task_id": task_id})
+        _log.exception("job failed", extra={"task_id": task.task_id})
         return _ended(workshop, task, _DEFECT)
     return _succeeded(workshop, task, report) if has_ended else _overtaken(workshop, task)
 
@@ -159,10 +171,16 @@ def _announce(workshop: Workshop, task: Task, stages: Stages, stage: str) -> Non
 
 
 def _keep(workshop: Workshop, task: Task, analysis: Analysis, freed: int) -> int:
-    """Keep the result in place of the upload, which frees so many bytes, and return its size."""
+    """Keep the result in place of the upload, which frees so many bytes, and return its size.
+
+    Raises:
+        _OvertakenError: Its pictures would replace those of the try that has ended the task.
+    """
     if task.kind == "hosted":
         # before they are put there: the store's secret may be another by the time they are to be deleted
         name = workshop.ledger.keep_name(task.task_id, pictures(task, workshop.store))
+        if not name:
+            raise _OvertakenError
         task = replace(task, pictures=name)
     result = workshop.results.pack(
         task, analysis, workshop.store, partial(_is_ours, workshop, task)
@@ -237,7 +255,12 @@ def _overtaken(workshop: Workshop, task: Task) -> str:
     found = workshop.ledger.find(task.task_id)
     if found is None:
         _discard(workshop, task)
-    elif found.status == "FAILURE" and found.reason is not None:
+        return _NOTHING
+    # The answer to the one that has ended it may have been lost
+    if found.status != "SUCCESS" or found.kept != task.attempts:
+        with suppress(DependencyError):
+            workshop.results.take_back(task)
+    if found.status == "FAILURE" and found.reason is not None:
         _no_retry()
         raise _failed(found.reason) from None
     return _NOTHING

@@ -72,6 +72,10 @@ local function is_left(id)
   end
   return false
 end
+-- Returns the name of what a try resulted in; see result_name in blobs/base.py.
+local function result_name(id, attempt)
+  return 'result-' .. id .. (attempt == 1 and '' or '-' .. attempt)
+end
 -- Takes a task out of whatever RQ would give it to a worker from.
 local function unqueue(id)
   redis.call('LREM', QUEUE, 0, id)
@@ -88,8 +92,9 @@ local function bury(id, ttl)
   redis.call('ZADD', FAILED, time() + ttl, id)
   longer(FAILED, ttl)
 end
--- Ends a task unless it has ended; what follows from its end happens in the same moment.
-local function finish(id, status, reason, size, ttl, memory)
+-- Ends a task unless it has ended; what follows from its end happens in the same moment. One that succeeds says which
+-- try has: the results of others are nobody's.
+local function finish(id, status, reason, size, ttl, memory, attempt)
   local key = TASK .. id
   local now = redis.call('HGET', key, 'status')
   if not now or now == 'SUCCESS' or now == 'FAILURE' then return 0 end
@@ -104,7 +109,8 @@ local function finish(id, status, reason, size, ttl, memory)
   if status == 'SUCCESS' then
     release('upload-' .. id)
     redis.call('UNLINK', BLOB .. 'upload-' .. id)
-    hold('result-' .. id, size, ttl)
+    redis.call('HSET', key, 'kept', attempt)
+    hold(result_name(id, attempt), size, ttl)
   else
     redis.call('EXPIRE', BLOB .. 'upload-' .. id, ttl)
     local upload = redis.call('HGET', SIZES, 'upload-' .. id)
@@ -225,25 +231,29 @@ return 1
 """
 )
 
-# ARGV: task, name. Answers the name of its pictures in the store, which is the first that was given.
+# ARGV: task, name. Answers the name of its pictures in the store, which is the first that was given; nothing if the
+# task has ended.
 PICTURES: Final = (
     PRELUDE
     + """
 local key = TASK .. ARGV[1]
-if redis.call('EXISTS', key) == 0 then return ARGV[2] end
+local status = redis.call('HGET', key, 'status')
+if not status or status == 'SUCCESS' or status == 'FAILURE' then return nil end
 redis.call('HSETNX', key, 'pictures', ARGV[2])
 return redis.call('HGET', key, 'pictures')
 """
 )
 
 # ARGV: task, status, reason, bytes of the result, TTL of the result, seconds to remember it after; for a task
-# that succeeds, what COUNT takes: counted before, an analysis would stay so if its task failed in the end.
+# that succeeds, the number of the try, and what COUNT takes: counted before, an analysis would stay so if its task
+# failed in the end.
 FINISH: Final = (
     PRELUDE
     + COUNT
     + """
-local ended = finish(ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]))
-if ended == 1 and ARGV[7] then count(7) end
+local ended = finish(
+  ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]))
+if ended == 1 and ARGV[8] then count(8) end
 return ended
 """
 )
@@ -277,15 +287,18 @@ local status = redis.call('HGET', TASK .. id, 'status')
 if not status then return '' end
 if status == 'STARTED' then return status end
 local once = redis.call('HGET', TASK .. id, 'once')
+for attempt = 1, tonumber(redis.call('HGET', TASK .. id, 'attempts') or 0) do
+  local name = result_name(id, attempt)
+  release(name)
+  redis.call('UNLINK', BLOB .. name)
+end
 withdraw(id)
 redis.call('ZREM', FAILED, id)
 redis.call('ZREM', KEYS[5], id)
 redis.call('ZREM', OPEN, id)
 redis.call('ZREM', OUTBOX, id)
 release('upload-' .. id)
-release('result-' .. id)
-redis.call('UNLINK', TASK .. id, JOB .. id, RESULTS .. id,
-  BLOB .. 'upload-' .. id, BLOB .. 'result-' .. id)
+redis.call('UNLINK', TASK .. id, JOB .. id, RESULTS .. id, BLOB .. 'upload-' .. id)
 local known = once and redis.call('GET', once) -- its idempotency key, which stands for nothing once nothing is left
 if known and not is_left(string.sub(known, 1, 36)) then redis.call('UNLINK', once) end
 return status

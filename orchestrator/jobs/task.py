@@ -66,6 +66,7 @@ class Task:
         batch: Identifier of its batch, or empty.
         audit: Seconds that the audit trail keeps its end, or 0 to leave it out.
         pictures: Name of its pictures in the store, or empty as long as none were put there.
+        kept: Number of the try that it succeeded with, whose result is kept; as long as none has, it says nothing.
     """
 
     task_id: str
@@ -86,6 +87,7 @@ class Task:
     batch: str = ""
     audit: int = 0
     pictures: str = ""
+    kept: int = 1
 
     @classmethod
     def from_record(cls, task_id: str, record: Mapping[str, str]) -> "Task":
@@ -116,6 +118,7 @@ class Task:
             batch=record.get("batch", ""),
             audit=int(record.get("audit", 0)),
             pictures=record.get("pictures", ""),
+            kept=int(record.get("kept", 1)),  # earlier versions name every result as the first
         )
 
     def as_record(self) -> dict[str, str]:

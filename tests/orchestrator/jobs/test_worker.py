@@ -17,7 +17,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import numpy as np
 import psutil
 import pytest
 import redis
@@ -36,7 +38,7 @@ from orchestrator.jobs.overview import look
 from orchestrator.jobs.rq_job import TaskJob, open_queue
 from orchestrator.jobs.run import JobFailedError, furnish, run_task
 from orchestrator.jobs.submit import Submission
-from orchestrator.jobs.task import Reason, Task
+from orchestrator.jobs.task import Kind, Reason, Task
 from orchestrator.jobs.wiring import (
     create_desk,
     create_ledger,
@@ -133,21 +135,99 @@ def test_a_try_that_fails_takes_its_pictures_back_unless_the_task_is_another_wor
         options = Options(heatmaps=("Mass", "Edema"))
         task_id = desk.submitter.submit(Submission([IMAGE], options, kind="hosted")).identifier
         workshop = create_workshop(hosted, client)
+        keep_name = workshop.ledger.keep_name
 
-        class SlowModel(FakeModel):
-            def predict(self, *arguments: Any) -> Any:
-                if is_lost:
-                    client.hset(keys.task_key(task_id), "status", "RETRY")
-                    furnish(replace(workshop, model=FakeModel()))
-                    run_task(task_id)
-                cloud.broken_ids = ("-1",)
-                return super().predict(*arguments)
+        def slow(*arguments: str) -> str:
+            name = keep_name(*arguments)
+            if is_lost:
+                client.hset(keys.task_key(task_id), "status", "RETRY")
+                furnish(replace(create_workshop(hosted, client), model=FakeModel()))
+                run_task(task_id)
+            cloud.broken_ids = ("-1",)
+            return name
 
-        furnish(replace(workshop, model=SlowModel()))
-        with suppress(JobFailedError):
+        furnish(replace(workshop, model=FakeModel()))
+        with suppress(JobFailedError), patch.object(workshop.ledger, "keep_name", slow):
             run_task(task_id)
         task = find(hosted, client, task_id)
         assert (task.status, len(cloud.assets)) == (("SUCCESS", 2) if is_lost else ("FAILURE", 0))
+
+
+@pytest.mark.parametrize("blobs", ["redis", "disk"])
+@pytest.mark.parametrize("kind", ["zip", "hosted"])
+def test_a_try_that_has_lost_its_task_leaves_what_another_has_kept_alone(
+    client: "redis.Redis", settings: Settings, kind: Kind, blobs: str
+) -> None:
+    """Its worker stands still past its lease; another one has ended the task with another model when it goes on."""
+    settings = replace(settings, blobs=blobs)
+    desk = create_desk(settings, client, create_store(settings))
+    submission = Submission([IMAGE], Options(heatmaps=("Mass",)), kind=kind)
+    task_id = desk.submitter.submit(submission).identifier
+    workshop = create_workshop(settings, client)
+
+    def kept() -> dict[Any, Any]:
+        files = {path: path.read_bytes() for path in settings.data_dir.rglob("*-*")}
+        return files | {name: client.get(name) for name in client.keys("cxr:blob:*")}
+
+    found: list[Any] = []
+
+    class SlowModel(FakeModel):
+        def predict(self, *arguments: Any) -> Any:
+            client.hset(keys.task_key(task_id), "status", "RETRY")
+            furnish(replace(workshop, model=FakeModel()))
+            assert run_task(task_id) == "SUCCESS"
+            found[:] = [*desk.result(task_id), kept(), client.hgetall(keys.SIZES)]
+            served, raw = super().predict(*arguments)
+            return served, replace(raw, probabilities=np.array([0.9, 0.8, 0.7], np.float32))
+
+    furnish(replace(workshop, model=SlowModel()))
+    assert run_task(task_id) == "nothing to do"
+    task, content = found[:2]
+    assert (task.status, task.attempts) == ("SUCCESS", 2)
+    assert [*desk.result(task_id), kept(), client.hgetall(keys.SIZES)] == found
+    assert client.hget(keys.SIZES, "total") == str(len(content)).encode()
+    desk.forget(task_id)
+    assert kept() == {}
+    assert client.hget(keys.SIZES, "total") == b"0"
+
+
+def test_a_try_that_is_not_told_that_it_has_ended_its_task_leaves_its_result(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    """The answer is lost with the connection, and it says so again."""
+    task_id = submit(settings, client)
+    workshop = create_workshop(settings, client)
+    succeed = workshop.ledger.succeed
+
+    def twice(*arguments: Any, **named: Any) -> bool:
+        assert succeed(*arguments, **named)
+        return succeed(*arguments, **named)
+
+    furnish(replace(workshop, model=FakeModel()))
+    with patch.object(workshop.ledger, "succeed", twice):
+        assert run_task(task_id) == "nothing to do"
+    _, content = create_desk(settings, client, create_store(settings)).result(task_id)
+    assert content
+
+
+@pytest.mark.parametrize("blobs", ["redis", "disk"])
+def test_a_result_that_an_earlier_version_has_kept_is_found_and_deleted(
+    client: "redis.Redis", settings: Settings, blobs: str
+) -> None:
+    """All of its tries gave it the same name, and the task does not say which it was."""
+    settings = replace(settings, blobs=blobs)
+    desk = create_desk(settings, client, create_store(settings))
+    task_id = submit(settings, client)
+    for _ in range(2):
+        desk.ledger.begin(task_id)
+    create_workshop(settings, client).blobs.put(f"result-{task_id}", b"result", 100)
+    desk.ledger.succeed(task_id, 6)
+    client.hdel(keys.task_key(task_id), "kept")
+    assert desk.result(task_id)[1] == b"result"
+    desk.forget(task_id)
+    assert client.keys("cxr:blob:*") == []
+    assert list(settings.data_dir.glob("blobs/*")) == []
+    assert client.hget(keys.SIZES, "total") == b"0"
 
 
 def test_pictures_are_found_by_whoever_has_another_secret_of_the_store(

@@ -128,6 +128,9 @@ class Submitter:
             )
         if not idempotency:  # a repeated key is answered, however full the queue is
             self._refuse_early(submission)
+        elif not self._in_redis:  # files that are put while Redis is away stay until it is back
+            with translated():
+                self._client.ping()
         batch = str(uuid.uuid4()) if submission.is_batch else ""
         tasks = [self._task(submission, batch) for _ in submission.uploads]
         identifier = batch or tasks[0].task_id

@@ -3,6 +3,7 @@ import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -262,6 +263,15 @@ def test_without_redis_a_submission_is_refused_within_seconds() -> None:
     with pytest.raises(RedisUnavailableError):
         create_submitter(settings, connect(settings.redis_url)).submit(ONE)
     assert time.monotonic() - begin < 10
+
+
+@pytest.mark.parametrize("idempotency", ["", "key"])
+def test_without_redis_nothing_is_put_on_the_disk(tmp_path: Path, idempotency: str) -> None:
+    settings = Settings(redis_url="redis://127.0.0.1:1/0", data_dir=tmp_path, blobs="disk")
+    submitter = create_submitter(settings, connect(settings.redis_url))
+    with pytest.raises(RedisUnavailableError):
+        submitter.submit(ONE, idempotency)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_jobs_own_words_are_json(client: "redis.Redis", settings: Settings) -> None:

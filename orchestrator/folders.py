@@ -11,7 +11,7 @@ from pathlib import Path
 def write_whole(path: Path, content: bytes, *, mode: int = 0o666, ahead: float = 0.0) -> None:
     """Write a file aside and to the disk, and rename it into place, so that nobody reads half of it.
 
-    A process that is killed meanwhile leaves a draft beside it, whose name begins with a dot.
+    A process that is killed meanwhile leaves a draft beside it, whose name begins with a dot and holds the file's.
 
     Args:
         path: The file, in a folder that is there.
@@ -22,7 +22,7 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o666, ahead: float =
     Raises:
         OSError: It can't be done; a file that was there before is left as it was.
     """
-    draft = path.with_name(f".draft-{uuid.uuid4().hex}")
+    draft = path.with_name(f".draft-{path.name}-{uuid.uuid4().hex}")
     try:
         with open(draft, "xb", opener=partial(os.open, mode=mode)) as file:
             file.write(content)

@@ -49,9 +49,9 @@ class DiskStore:
         return tuple(self._links.sign(key) for key in keys)
 
     def delete(self, name: str) -> None:
-        """Remove the files of a name."""
+        """Remove the files of a name, and drafts of them that processes left that died."""
         with _translated("deleted"):
-            for path in self._shard(name).glob(f"{name}-*"):
+            for path in self._shard(name).glob(f"*{name}-*"):
                 path.unlink(missing_ok=True)
 
     def read(self, key: str, expires: str, signature: str) -> tuple[bytes, str]:

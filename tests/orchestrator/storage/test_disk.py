@@ -163,6 +163,30 @@ def test_drafts_of_dead_processes_are_swept(tmp_path: Path) -> None:
     assert make(tmp_path).sweep() == 1
 
 
+def test_drafts_of_dead_processes_are_deleted_with_what_they_were_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        """Ends the process at once, so to say."""
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    store = make(tmp_path)
+    for name in (NAME, OTHER_NAME):
+        store.put(name, [overlay()])
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", killed)
+            with pytest.raises(Killed):
+                store.put(name, [overlay(), overlay()])
+    before = set(files(tmp_path))
+    store.delete(NAME)
+    deleted = before - set(files(tmp_path))
+    assert len(before) == 4
+    assert len(deleted) == 2
+    assert all(NAME in path.name for path in deleted)
+
+
 def test_a_folder_that_cant_be_written_is_unavailable_and_named(tmp_path: Path) -> None:
     (tmp_path / "files").write_text("a file where the folder should be")
     with pytest.raises(StoreUnavailableError, match="DATA_DIR"):

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
-from starlette.types import ExceptionHandler
+from starlette.types import ExceptionHandler, Scope
 
 from orchestrator.errors import (
     MalformedBodyError,
@@ -37,11 +37,17 @@ def problem(request: Request, error: ServiceError) -> JSONResponse:
     return JSONResponse(content, error.status, headers, media_type="application/problem+json")
 
 
+def note(scope: Scope, error: ServiceError) -> None:
+    """Say which error a request ends in: to metrics and the audit trail, and to the log unless it is the caller's."""
+    tell_problem(scope, error.code)
+    if not isinstance(error, RequestError):
+        fields = {"request_id": request_id(scope), "code": error.code}
+        _log.warning("dependency failed", extra={**fields, "detail": error.detail})
+
+
 def _service_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError)  # noqa: S101 - Starlette looks handlers up by class
-    if not isinstance(error, RequestError):
-        fields = {"request_id": request_id(request.scope), "code": error.code}
-        _log.warning("dependency failed", extra={**fields, "detail": error.detail})
+    note(request.scope, error)
     return problem(request, error)
 
 

@@ -327,7 +327,7 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
                 headers=("Retry-After",),
             ),
         ),
-        errors=(*_DESK, errors.TaskExpiredError),
+        errors=(*_DESK, errors.TaskExpiredError, errors.BlobsUnavailableError),
     ),
     stats.summary: _statistics(types.SummaryAnswer, stats.SUMMARY.parameters),
     stats.weekly: _statistics(types.WeeklyAnswer, stats.WEEKLY.parameters),

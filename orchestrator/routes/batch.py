@@ -2,22 +2,26 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from typing import Final
 
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from orchestrator.answers import AcceptedBatchAnswer, BatchAnswer
 from orchestrator.errors import (
     MalformedBodyError,
     MissingFileError,
+    ServiceError,
     TaskNotFoundError,
 )
 from orchestrator.images import archive
 from orchestrator.jobs.submit import Submission
 from orchestrator.middleware.throttle import charge
+from orchestrator.problems import note
 from orchestrator.routes.forms import read_form, uploaded_files
 from orchestrator.routes.labels import refuse_early
 from orchestrator.routes.parameters import options
@@ -71,11 +75,27 @@ async def result(request: Request) -> Response:
     batch = await here.task_threads.run(partial(batches.find, batch_id(request)))
     if not batch.done:
         return JSONResponse(batch.as_json(), 202, {"Retry-After": POLL_AGAIN})
-    return StreamingResponse(
-        batches.archive(batch),
-        media_type="application/zip",
-        headers={"Content-Disposition": 'attachment; filename="batch.zip"'},
-    )
+    pieces = batches.archive(batch)
+    first = await here.batch_threads.run(partial(next, pieces))  # may fail, and is answered so
+    return _ArchiveResponse(chain([first], pieces))
+
+
+class _ArchiveResponse(StreamingResponse):
+    """Send an archive piece by piece; if one can't be had, break the connection off: 200 has been answered by then."""
+
+    media_type = "application/zip"
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        super().__init__(
+            pieces, headers={"Content-Disposition": 'attachment; filename="batch.zip"'}
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; the server closes a connection whose answer has no end."""
+        try:
+            await super().__call__(scope, receive, send)
+        except ServiceError as err:
+            note(scope, err)
 
 
 def batch_id(request: Request) -> str:

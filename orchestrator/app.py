@@ -17,7 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from orchestrator.access.browsers import site_of
 from orchestrator.access.mode import choose_access, warn_if_open
-from orchestrator.audit.trail import AuditReader, AuditWriter, Retention
+from orchestrator.audit.trail import PATIENCE_SECONDS, AuditReader, AuditWriter, Retention
 from orchestrator.errors import ServiceError
 from orchestrator.jobs.metrics import QueueCollector, QueueLimits
 from orchestrator.jobs.wiring import create_caretakers, create_desk
@@ -97,7 +97,8 @@ def create_app(settings: Settings) -> Starlette:
     registry = CollectorRegistry()
     pool = connect_async(settings.redis_url, settings.connections)
     limiters = _limiters(settings, pool, registry)
-    auditor = _auditor(settings, pool, registry)
+    audit_pool = connect_async(settings.redis_url, settings.connections, PATIENCE_SECONDS)
+    auditor = _auditor(settings, audit_pool, registry)
     https = (settings.public_url or "").startswith("https://")
     telemetry = Telemetry(Metrics(registry), open_tracer(settings, "cxr-api"))
 
@@ -162,6 +163,7 @@ def create_app(settings: Settings) -> Starlette:
             watch.close()
             client.close()
             await pool.aclose()
+            await audit_pool.aclose()
             await anyio.to_thread.run_sync(telemetry.tracer.close)
 
     app = Starlette(

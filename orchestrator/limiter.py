@@ -18,10 +18,11 @@ from limits.errors import StorageError
 from prometheus_client import Counter
 from redis.asyncio import ConnectionPool
 
+from orchestrator.redis_client import Pause
+
 _log = logging.getLogger(__name__)
 
 _PREFIX: Final = "cxr:limit"
-_PAUSE_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Limiter:
         )
         self._missed = missed
         self._clock = clock
-        self._paused_until = 0.0
+        self._pause = Pause()
         self._window = 0
         self._before: dict[tuple[str, int], int] = {}
 
@@ -92,7 +93,7 @@ class Limiter:
         return await self._ask(caller, cost, take_back=False)
 
     async def _ask(self, caller: str, cost: int, *, take_back: bool) -> Standing | None:
-        if time.monotonic() < self._paused_until:
+        if self._pause.lasts():
             self._missed.inc()
             return None
         window, into = divmod(self._clock(), self._length)
@@ -103,10 +104,11 @@ class Limiter:
                 await self._add(caller, int(window), -cost)
         except StorageError as err:
             self._missed.inc()
-            self._paused_until = time.monotonic() + _PAUSE_SECONDS
+            self._pause.begin()
             cause = type(err.storage_error).__name__
             _log.warning("rate limits pause", extra={"limit": self._name, "error": cause})
             return None
+        self._pause.end()
         return standing
 
     def _standing(self, used: int, before: int, into: float) -> Standing:

@@ -1,9 +1,10 @@
 """Own redis-py: open clients, and turn what it raises into this service's errors."""
 
 import logging
+import math
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, cast
 
@@ -23,6 +24,8 @@ _CONNECT_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 0.5
+_FIRST_PAUSE_SECONDS: Final = 0.5
+_LONGEST_PAUSE_SECONDS: Final = 10.0
 _RETRY_AFTER: Final = 5
 _LARGE_BYTES: Final = 65_536
 _LOG_SECONDS: Final = 60.0
@@ -61,21 +64,54 @@ def connect_briefly(url: str) -> "redis.Redis":
     )
 
 
-def connect_async(url: str, most: int) -> "redis.asyncio.ConnectionPool":
-    """Return connections for what every request waits for, and can do without: only a replica is left for another try.
+def connect_async(
+    url: str, most: int, patience: float = _PATIENCE_SECONDS
+) -> "redis.asyncio.ConnectionPool":
+    """Return connections for what every request does, and can do without: only a replica is left for another try.
 
     Args:
         url: Of Redis.
         most: How many requests there may be at once; one that found no connection would take Redis for away.
+        patience: Seconds to wait for a connection, and for an answer.
     """
     return redis.asyncio.ConnectionPool.from_url(
         url,
-        socket_connect_timeout=_PATIENCE_SECONDS,
-        socket_timeout=_PATIENCE_SECONDS,
+        socket_connect_timeout=patience,
+        socket_timeout=patience,
         socket_keepalive=True,
         retry=AsyncRetry(NoBackoff(), 1, _DEMOTED),
         max_connections=most,
     )
+
+
+class Pause:
+    """Leave Redis alone after a failure: for a moment after one, and twice as long after each that follows it.
+
+    What is done many times at once fails many times at once: what fails during a pause makes it no longer.
+
+    Args:
+        clock: Gives seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until = -math.inf
+        self._next = _FIRST_PAUSE_SECONDS
+
+    def lasts(self) -> bool:
+        """Tell whether Redis is to be left alone."""
+        return self._clock() < self._until
+
+    def begin(self) -> None:
+        """Take note of a failure."""
+        if not self.lasts():
+            self._until = self._clock() + self._next
+            self._next = min(2 * self._next, _LONGEST_PAUSE_SECONDS)
+
+    def end(self) -> None:
+        """Take note of an answer."""
+        self._until = -math.inf
+        self._next = _FIRST_PAUSE_SECONDS
 
 
 class _Packer(HiredisRespSerializer):

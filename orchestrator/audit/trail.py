@@ -18,12 +18,12 @@ from prometheus_client import Counter
 
 from orchestrator.answers import AuditAnswer, AuditEntry
 from orchestrator.errors import RedisUnavailableError
-from orchestrator.redis_client import text, translated
+from orchestrator.redis_client import Pause, text, translated
 
 _log = logging.getLogger(__name__)
 
 KEY: Final = "cxr:audit"
-_PAUSE_SECONDS: Final = 10.0
+PATIENCE_SECONDS: Final = 5.0  # no caller waits for an entry
 _UPKEEP_SECONDS: Final = 10
 _BEGIN: Final = "-"
 
@@ -88,7 +88,8 @@ class AuditWriter:
         missed: Counts the entries that could not be added and are in the log instead; for a registry to take up.
 
     Args:
-        pool: Connections to Redis.
+        pool: Connections to Redis, which wait for it as long as PATIENCE_SECONDS; as many entries may wait as there
+            are connections, and others are in the log at once.
         retention: How much is kept.
     """
 
@@ -100,17 +101,18 @@ class AuditWriter:
         )
         self._client = redis.asyncio.Redis(connection_pool=pool)
         self._retention = retention
-        self._paused_until = 0.0
+        self._pause = Pause()
         self._upkeep = 0.0
 
     async def append(self, fields: Mapping[str, str]) -> None:
         """Add an entry; without Redis, write it to the log."""
-        if time.monotonic() >= self._paused_until:
+        if not self._pause.lasts():
             try:
                 await self._add(fields)
             except RedisUnavailableError:
-                self._paused_until = time.monotonic() + _PAUSE_SECONDS
+                self._pause.begin()
             else:
+                self._pause.end()
                 return
         self.missed.inc()
         # Of the most severe level, so that no LOG_LEVEL leaves it out: it is nowhere else

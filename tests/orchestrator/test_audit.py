@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from orchestrator.access.browsers import Site
 from orchestrator.access.keyring import open_keyring
-from orchestrator.audit.trail import AuditReader, AuditWriter, Retention
+from orchestrator.audit.trail import PATIENCE_SECONDS, AuditReader, AuditWriter, Retention
 from orchestrator.middleware.auditor import AuditMiddleware
 from orchestrator.middleware.guard import GuardMiddleware
 from orchestrator.problems import handlers
@@ -294,6 +294,42 @@ def test_a_caller_that_goes_away_while_it_sends_is_not_fine(api: httpx.Client) -
     assert told(trail(api, 1)) == [
         ("predict-only", "post_v2_densenet_predict", "client_closed", 499)
     ]
+
+
+def test_an_entry_waits_for_a_redis_that_stands_still_for_a_moment(
+    api: httpx.Client, redis: RedisServer
+) -> None:
+    with redis.hanging():
+        answer = api.post("/v2/densenet_predict", headers=bearer(PREDICT))
+        time.sleep(1)
+    found = told(trail(api, 1))
+    assert found == [
+        ("predict-only", "post_v2_densenet_predict", answer.json()["code"], answer.status_code)
+    ]
+    assert "cxr_audit_missed_total 0.0" in api.get("/metrics", headers=bearer(ADMIN)).text
+
+
+def test_as_many_entries_wait_as_there_are_connections_and_others_are_in_the_log(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    entry = {"caller": "ward7", "action": "get_audit", "outcome": "ok", "status": "200"}
+
+    async def append() -> None:
+        pool = connect_async(redis.url, 3, PATIENCE_SECONDS)
+        writer = AuditWriter(pool, Retention(60, 10_000))
+        async with anyio.create_task_group() as group:
+            with redis.hanging():
+                for _ in range(10):
+                    group.start_soon(writer.append, entry)
+                await anyio.sleep(0.5)
+                assert len(caplog.records) >= 7
+        await pool.aclose()
+
+    anyio.run(append)
+    missed = [each for each in caplog.records if each.getMessage() == "audit entry not kept"]
+    with redis.client() as client:
+        assert client.xlen("cxr:audit") == 3
+    assert len(missed) == 7
 
 
 def test_a_defect_is_in_the_trail_as_what_it_is_answered_with(redis: RedisServer) -> None:

@@ -187,6 +187,18 @@ def test_without_redis_everybody_is_let_through(caplog: pytest.LogCaptureFixture
     assert [record.getMessage() for record in caplog.records] == ["rate limits pause"]
 
 
+def test_after_one_answer_that_is_late_callers_are_soon_counted_again(server: RedisServer) -> None:
+    async def scene(limiter: Limiter, clock: Clock) -> None:
+        with server.hanging():
+            assert [await limiter.hit("a") for _ in range(3)] == [None, None, None]
+        for _ in range(30):
+            await anyio.sleep(0.1)
+            last = await limiter.hit("a")
+        assert last is not None
+
+    assert play(server.url, "10/minute", scene) < 3 + 30
+
+
 def test_it_costs_one_round_trip(server: RedisServer, tmp_path: Path) -> None:
     def commands() -> int:
         with server.client() as client:

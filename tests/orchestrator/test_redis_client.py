@@ -12,7 +12,14 @@ from redis.client import Pipeline
 
 from orchestrator import redis_client
 from orchestrator.errors import RedisUnavailableError
-from orchestrator.redis_client import Script, connect, connect_async, connect_briefly, translated
+from orchestrator.redis_client import (
+    Pause,
+    Script,
+    connect,
+    connect_async,
+    connect_briefly,
+    translated,
+)
 from tests.support.failover import Pair, running_pair
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer, running_redis
@@ -227,3 +234,23 @@ def test_a_master_that_was_demoted_and_that_its_address_leads_to_still_is_left_a
         pair.fail_over()
         assert client.incr("n") == 1
     assert new.get("n") == b"1"
+
+
+def test_a_pause_is_short_and_grows_with_failures_until_there_is_an_answer() -> None:
+    now = 100.0
+    pause = Pause(lambda: now)
+    assert not pause.lasts()
+    for expected in (0.5, 1, 2, 4, 8, 10, 10):
+        pause.begin()
+        now += expected - 0.01
+        assert pause.lasts()
+        pause.begin()  # another that was under way at the same time
+        now += 0.02
+        assert not pause.lasts()
+    pause.begin()
+    assert pause.lasts()
+    pause.end()
+    assert not pause.lasts()
+    pause.begin()
+    now += 0.51
+    assert not pause.lasts()

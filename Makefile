@@ -48,7 +48,7 @@ soak: $(VENV)/.dev ## kill at random under load, and see that nothing is lost (S
 	$(BIN)/python -m benchmarks.soak
 
 screenshots: $(VENV)/.dev ## take the pictures of the page in docs/images anew (Chromium)
-	$(BIN)/python -m tests.page.screenshots
+	CXR_ENV_FILE=/dev/null $(BIN)/python -m tests.page.screenshots
 
 lock: $(VENV)/.dev ## pin every dependency anew, with hashes
 	for parts in "base:pyproject.toml" "run:pyproject.toml --extra embedded --extra dashboard --extra demo" \
@@ -66,7 +66,7 @@ stack-test: $(VENV)/.dev ## run the stack of compose.yaml, use it and take it do
 	    $(if $(RADIOGRAPH),--radiograph $(RADIOGRAPH)) $(if $(SCREENSHOT),--screenshot $(SCREENSHOT))
 
 dashboards: $(VENV)/.dev ## draw the dashboards of monitoring/ from a real Prometheus under load, into docs/images
-	$(BIN)/python -m tests.monitoring.pictures
+	CXR_ENV_FILE=/dev/null $(BIN)/python -m tests.monitoring.pictures
 
 env-example: $(VENV)/.dev ## write .env.example out of the settings
 	$(BIN)/python -m tests.containers.env_example

@@ -2,4 +2,6 @@
 
 import os
 
-os.environ["ENV_FILE"] = os.devnull  # what .env sets for a service must not change what is measured
+os.environ["CXR_ENV_FILE"] = (
+    os.devnull
+)  # what .env sets for a service must not change what is measured

@@ -35,7 +35,7 @@ STACK: Final = (
     ("WORKER_CONTAINERS", "2", "Containers of the worker."),
     ("TAG", "latest", "Tag of the project's own images."),
     ("REVISION", "", "Revision that the images are built from; part of the version they tell."),
-    ("ENV_FILE", ".env", "File that containers and commands take the settings from."),
+    ("ENV_FILE", ".env", "File that the containers take the settings from."),
 )
 _HEAD: Final = """\
 # Settings of the stack: copy to .env and fill in. docs/containers.md tells what needs to be set first.

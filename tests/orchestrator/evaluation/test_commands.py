@@ -87,6 +87,14 @@ def test_evaluate_writes_a_table_json_and_a_picture(folder: Path) -> None:
         assert picture.width > picture.height > 50
 
 
+def test_evaluate_writes_thresholds_as_they_are_served(folder: Path) -> None:
+    with running(0, {"threshold": 3.4e-7}) as service:
+        done = run(evaluate, folder, service, "--output", str(folder / "out"))
+    assert done.exit_code == 0, done.output
+    found = json.loads((folder / "out" / "evaluation.json").read_text())
+    assert found["labels"]["Mass"]["threshold"] == 3.4e-7
+
+
 def test_maps_are_asked_for_only_where_there_is_a_box(folder: Path) -> None:
     with running() as service:
         run(

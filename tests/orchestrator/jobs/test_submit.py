@@ -100,6 +100,17 @@ def test_a_full_queue_refuses_and_leaves_nothing(client: "redis.Redis", settings
     assert sorted(client.scan_iter()) == before
 
 
+def test_tasks_that_wait_to_be_tried_again_have_their_places_in_the_queue(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    submitter = create_submitter(replace(settings, queue_limit=2), client)
+    first, _ = (submitter.submit(ONE).identifier for _ in range(2))
+    client.lrem(keys.RQ_QUEUE, 0, first)
+    client.zadd(keys.RQ_SCHEDULED, {first: time.time() + 60})
+    with pytest.raises(QueueFullError):
+        submitter.submit(ONE, "key")  # with a key it is the script alone that refuses
+
+
 def test_a_batch_that_the_queue_could_never_hold_is_not_told_to_come_again(
     client: "redis.Redis", settings: Settings
 ) -> None:
@@ -117,6 +128,16 @@ def test_the_queue_is_bounded_in_bytes(client: "redis.Redis", settings: Settings
         submitter.submit(big)
     create_ledger(settings, client).forget(first)
     submitter.submit(big)
+
+
+@pytest.mark.parametrize("idempotency", ["", "key"])
+def test_a_submission_that_fits_exactly_is_accepted(
+    client: "redis.Redis", settings: Settings, idempotency: str
+) -> None:
+    submitter = create_submitter(replace(settings, queue_limit=2, queue_bytes=10), client)
+    two = Submission([bytes(4), bytes(6)], Options(), is_batch=True)
+    assert submitter.submit(two, idempotency).position == 2
+    assert client.hget(keys.SIZES, "total") == b"10"
 
 
 def test_limits_hold_when_many_submit_at_once(client: "redis.Redis", settings: Settings) -> None:
@@ -166,6 +187,16 @@ def test_a_submission_that_is_broken_off_leaves_no_bytes(
     assert client.keys("cxr:*") == []
 
 
+def test_a_submission_whose_upload_is_lost_meanwhile_leaves_nothing(
+    client: "redis.Redis", settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitter = create_submitter(settings, client)
+    monkeypatch.setattr(RedisBlobs, "put", lambda *_: None)
+    with pytest.raises(RedisUnavailableError, match=r"^Redis lost the upload"):
+        submitter.submit(ONE, "key")
+    assert list(client.scan_iter()) == []
+
+
 def test_a_repeated_submission_is_known_however_full_the_queue_is(
     client: "redis.Redis", settings: Settings
 ) -> None:
@@ -186,7 +217,26 @@ def test_a_repeated_submission_is_the_same_task(client: "redis.Redis", settings:
         submitter.submit(Submission([b"other"], Options()), "a key")
     with pytest.raises(IdempotencyConflictError):
         submitter.submit(Submission([b"image"], Options(font_size=20)), "a key")
+    with pytest.raises(IdempotencyConflictError):
+        submitter.submit(replace(ONE, callback="https://pacs.example/"), "a key")
     assert b"a key" not in b" ".join(client.scan_iter())
+
+
+def test_where_one_image_ends_and_the_next_begins_tells_submissions_apart(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    submitter = create_submitter(settings, client)
+    submitter.submit(Submission([b"ab", b"c"], Options(), is_batch=True), "key")
+    with pytest.raises(IdempotencyConflictError):
+        submitter.submit(Submission([b"a", b"bc"], Options(), is_batch=True), "key")
+
+
+def test_a_batch_is_found_as_long_as_its_tasks_are_remembered(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    settings = replace(settings, queue_ttl=3600, result_ttl=100, result_memory=1000)
+    batch = create_submitter(settings, client).submit(replace(ONE, is_batch=True)).identifier
+    assert 4690 < client.ttl(keys.batch_key(batch)) <= 4700
 
 
 def test_a_batch_is_known_as_long_as_one_of_its_tasks(
@@ -215,6 +265,17 @@ def test_the_key_of_a_task_is_forgotten_with_it(client: "redis.Redis", settings:
     assert desk.submit(ONE, "second")["task_id"] == second
     desk.forget(second)
     assert client.keys("cxr:idempotency:*") == []
+
+
+def test_a_key_whose_task_is_forgotten_by_age_stands_for_nothing(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    submitter = create_submitter(settings, client)
+    first = submitter.submit(ONE, "key").identifier
+    client.delete(keys.task_key(first))
+    second = submitter.submit(ONE, "key")
+    assert second.identifier != first
+    assert [task.task_id for task in second.tasks] == [second.identifier]
 
 
 def test_callers_have_their_idempotency_keys_to_themselves(

@@ -1,12 +1,16 @@
+import json
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 from unittest.mock import patch
 
 import pytest
 import redis
 from rq.registry import FailedJobRegistry, StartedJobRegistry
 
+from orchestrator.blobs.base import upload_name
 from orchestrator.errors import (
     ModelUnavailableError,
     NotAnImageError,
@@ -20,6 +24,7 @@ from orchestrator.jobs.desk import Desk
 from orchestrator.jobs.rq_job import TaskJob, open_queue
 from orchestrator.jobs.submit import Submission
 from orchestrator.jobs.wiring import create_desk, create_ledger, create_submitter
+from orchestrator.redis_client import text
 from orchestrator.settings import Settings
 from orchestrator.storage.create import create_store
 from orchestrator.storage.disk import DiskStore
@@ -79,6 +84,24 @@ def test_a_task_ends_in_one_state_whatever_comes_after(
     assert (task.status, task.reason) == ("SUCCESS", None)
 
 
+def test_a_task_that_has_failed_stays_so_whatever_comes_after(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    records = create_ledger(settings, client)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
+    records.begin(task_id)
+    assert records.fail(task_id, NotAnImageError("bad"))
+    before = records.find(task_id)
+    assert not records.succeed(task_id, 10)
+    assert not records.fail(task_id, ModelUnavailableError("late"))
+    assert not records.retry(task_id, ModelUnavailableError("late"))
+    assert not records.crash(task_id)
+    records.stage(task_id, "rendering")
+    records.lease(task_id)
+    assert records.find(task_id) == before
+    assert client.zcard(keys.OPEN) == 0
+
+
 def test_bytes_are_held_for_a_task_until_it_is_forgotten(
     client: "redis.Redis", settings: Settings
 ) -> None:
@@ -95,6 +118,55 @@ def test_bytes_are_held_for_a_task_until_it_is_forgotten(
     assert records.held([]) == {}
 
 
+@pytest.mark.parametrize("blobs", ["redis", "disk"])
+def test_the_upload_of_a_failed_task_is_counted_once_and_held_as_long_as_a_result(
+    client: "redis.Redis", settings: Settings, blobs: Literal["redis", "disk"]
+) -> None:
+    settings = replace(settings, blobs=blobs, queue_ttl=3600, result_ttl=100)
+    records = create_ledger(settings, client)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
+    upload = upload_name(task_id)
+    records.begin(task_id)
+    records.fail(task_id, NotAnImageError("bad"))
+    assert records.held_bytes() == len(b"image")
+    assert 90 < records.held([upload])[upload] - time.time() <= 100
+    if blobs == "redis":
+        assert 90 < client.ttl(f"cxr:blob:{upload}") <= 100
+    records.forget(task_id)
+    assert records.held_bytes() == 0
+
+
+def test_the_upload_goes_at_the_moment_of_success(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    records = create_ledger(settings, client)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
+    records.begin(task_id)
+    assert client.exists(f"cxr:blob:{upload_name(task_id)}")
+    records.succeed(task_id, 3)
+    assert not client.exists(f"cxr:blob:{upload_name(task_id)}")
+    assert records.held_bytes() == 3
+
+
+def test_a_try_that_another_has_overtaken_is_not_the_one_under_way(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    records = create_ledger(settings, client)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
+    first, second = records.begin(task_id), records.begin(task_id)
+    assert first is not None
+    assert second is not None
+    assert (records.is_at(first), records.is_at(second)) == (False, True)
+
+
+def test_the_first_name_of_a_tasks_pictures_stays(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    records = create_ledger(settings, client)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
+    assert [records.keep_name(task_id, name) for name in ("a", "b")] == ["a", "a"]
+
+
 def test_a_waiting_task_is_left_alone(client: "redis.Redis", settings: Settings) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
@@ -109,13 +181,98 @@ def test_an_orphan_is_put_back_at_the_second_look(
 ) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
+    for _ in range(2):
+        taken(client)
+        records.begin(task_id)
+        records.stage(task_id, "predicting")
+        overdue(client, task_id)
+        for _ in range(2):  # the second comes too soon
+            assert records.care() == []
+        overdue(client, task_id)
+        assert records.care() == [task_id]
+        assert client.lrange(keys.RQ_QUEUE, 0, -1) == [task_id.encode()]
+        assert client.llen(keys.RQ_INTERMEDIATE) == 0
+        assert (client.zscore(keys.OPEN, task_id) or 0) > time.time()
+        task = records.find(task_id)
+        assert task is not None
+        assert (task.status, task.stage) == ("RETRY", "")
+
+
+def test_a_task_that_was_seen_to_wait_since_it_was_missed_is_no_orphan_yet(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    records = create_ledger(settings, client)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
+    for _ in range(2):
+        taken(client)
+        overdue(client, task_id)
+        assert records.care() == []
+        client.lmove(keys.RQ_INTERMEDIATE, keys.RQ_QUEUE, "LEFT", "LEFT")
+        overdue(client, task_id)
+        assert records.care() == []
+
+
+def test_a_task_that_was_missed_before_it_failed_is_no_orphan_yet_when_it_is_put_back(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    records = create_ledger(settings, client)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
     taken(client)
     overdue(client, task_id)
     assert records.care() == []
+    records.fail(task_id, ModelUnavailableError("away"))
+    put_back(client, task_id)
+    taken(client)
+    records.begin(task_id)
     overdue(client, task_id)
-    assert records.care() == [task_id]
-    assert client.lrange(keys.RQ_QUEUE, 0, -1) == [task_id.encode()]
-    assert client.llen(keys.RQ_INTERMEDIATE) == 0
+    assert records.care() == []
+
+
+def test_nobody_looks_after_a_task_that_is_forgotten_by_age(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    client.zadd(keys.OPEN, {"forgotten": 1})
+    create_ledger(settings, client).care()
+    assert client.zcard(keys.OPEN) == 0
+
+
+def test_a_task_that_is_to_be_tried_again_later_is_no_orphan(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    records = create_ledger(settings, client)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
+    taken(client)
+    records.begin(task_id)
+    records.retry(task_id, ModelUnavailableError("away"))
+    client.lrem(keys.RQ_INTERMEDIATE, 0, task_id)
+    client.zadd(keys.RQ_SCHEDULED, {task_id: time.time() + 60})
+    for _ in range(3):
+        overdue(client, task_id)
+        assert records.care() == []
+    assert client.zcard(keys.RQ_SCHEDULED) == 1
+    assert client.llen(keys.RQ_QUEUE) == 0
+
+
+def test_a_task_whose_next_try_is_due_comes_before_those_that_have_had_none(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    records = create_ledger(settings, client)
+    submitter = create_submitter(settings, client)
+    again, first = (submitter.submit(ONE).identifier for _ in range(2))
+    taken(client)
+    records.begin(again)
+    records.retry(again, ModelUnavailableError("away"))
+    client.lrem(keys.RQ_INTERMEDIATE, 0, again)
+    client.zadd(keys.RQ_SCHEDULED, {again: time.time() - 1})
+    client.hset(keys.job_key(again), "status", "scheduled")
+    upload = f"cxr:blob:{upload_name(again)}"
+    client.expire(upload, 10)
+    for _ in range(2):
+        records.care()
+    assert client.lrange(keys.RQ_QUEUE, 0, -1) == [again.encode(), first.encode()]
+    assert client.zcard(keys.RQ_SCHEDULED) == 0
+    assert client.hget(keys.job_key(again), "status") == b"queued"
+    assert client.ttl(upload) > settings.queue_ttl
 
 
 def test_a_leased_task_is_no_orphan(client: "redis.Redis", settings: Settings) -> None:
@@ -159,6 +316,23 @@ def test_a_task_that_waits_too_long_fails_with_the_reason(
     assert task.reason is not None
     assert (task.status, task.reason.code) == ("FAILURE", "job_expired")
     assert "no worker came" in task.reason.detail
+    meta = client.hget(keys.job_key(task_id), "meta")
+    assert isinstance(meta, bytes)
+    assert json.loads(meta) == {"reason": task.reason.detail}  # for the operator
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_task_that_waits_too_long_fails_at_either_end_of_the_queue(
+    client: "redis.Redis", settings: Settings, place: int
+) -> None:
+    submitter = create_submitter(settings, client)
+    task_ids = [submitter.submit(ONE).identifier for _ in range(3)]
+    late = task_ids.pop(place)
+    long_ago = time.time() - settings.queue_ttl - 1
+    client.hset(keys.task_key(late), "created", long_ago)
+    create_ledger(settings, client).care()
+    assert client.lrange(keys.RQ_QUEUE, 0, -1) == [task_id.encode() for task_id in task_ids]
+    assert client.hget(keys.task_key(late), "status") == b"FAILURE"
 
 
 def test_a_task_that_is_tried_for_too_long_tells_why_the_last_try_failed(
@@ -176,6 +350,21 @@ def test_a_task_that_is_tried_for_too_long_tells_why_the_last_try_failed(
     assert (task.status, task.reason.code) == ("FAILURE", "job_expired")
     assert task.reason.detail.endswith('The last one: the "model server" is away: Übung')
     assert "no worker came" not in task.reason.detail
+
+
+def test_a_task_that_is_to_be_tried_again_has_no_stage_and_is_soon_looked_after(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    records = create_ledger(settings, client)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
+    records.begin(task_id)
+    records.stage(task_id, "predicting")
+    records.retry(task_id, ModelUnavailableError("away"))
+    task = records.find(task_id)
+    assert task is not None
+    assert (task.status, task.stage) == ("RETRY", "")
+    assert (client.zscore(keys.OPEN, task_id) or 0) - time.time() <= 5
+    assert client.hget(keys.OUTCOMES, "retried:model_unavailable") == b"1"
 
 
 def test_a_failed_task_that_is_put_back_is_done_once(
@@ -367,6 +556,19 @@ def test_what_a_waiting_task_is_made_of_and_found_by_lasts_as_long_as_it_may_wai
             assert (client.zscore(keys.HELD, f"upload-{task_id}") or 0) > time.time() + least - 1
 
 
+def test_what_a_task_is_made_of_lasts_as_long_as_it_may_wait_since_it_was_put_back(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    task_id = create_submitter(settings, client).submit(ONE).identifier
+    parts = [keys.task_key(task_id), keys.job_key(task_id), f"cxr:blob:upload-{task_id}"]
+    client.hset(parts[0], mapping={"created": 0, "put_back": time.time()})
+    for part in parts:
+        client.expire(part, 10)
+    overdue(client, task_id)
+    create_ledger(settings, client).care()
+    assert min(client.ttl(part) for part in parts) > settings.queue_ttl
+
+
 def test_what_a_waiting_task_is_made_of_is_left_alone_while_the_settings_are(
     client: "redis.Redis", settings: Settings
 ) -> None:
@@ -394,6 +596,27 @@ def test_a_task_is_remembered_as_long_as_its_callback_is_tried(
         ledger.succeed(task_id, 10)
     assert client.ttl(keys.task_key(called)) > 300
     assert client.ttl(keys.task_key(plain)) <= 2
+
+
+@pytest.mark.parametrize("key", [keys.RQ_FAILED, keys.RQ_FINISHED])
+def test_jobs_whose_time_is_over_are_listed_no_more(
+    client: "redis.Redis", settings: Settings, key: str
+) -> None:
+    client.zadd(key, {"old": time.time() - 1, "new": time.time() + 60})
+    create_ledger(settings, client).care()
+    assert client.zrange(key, 0, -1) == [b"new"]
+    assert client.ttl(key) > 0
+
+
+@pytest.mark.parametrize("key", [keys.RQ_ALL_WORKERS, keys.RQ_WORKERS])
+def test_workers_that_were_killed_are_listed_no_more(
+    client: "redis.Redis", settings: Settings, key: str
+) -> None:
+    client.hset("rq:worker:alive", "state", "idle")
+    client.sadd(key, "rq:worker:alive", "rq:worker:killed")
+    create_ledger(settings, client).care()
+    assert client.smembers(key) == {b"rq:worker:alive"}
+    assert 0 < client.ttl(key) <= 600
 
 
 def test_a_long_queue_is_gone_through_bit_by_bit(client: "redis.Redis", settings: Settings) -> None:
@@ -492,16 +715,20 @@ def test_forgetting_a_task_that_is_done_meanwhile_takes_its_pictures_along(
     assert not list(Path(settings.data_dir).rglob("*.png"))
 
 
-def test_a_task_that_is_put_back_is_called_back_as_often_as_any(
+def test_a_task_that_is_put_back_is_tried_and_called_back_as_often_as_any(
     client: "redis.Redis", settings: Settings
 ) -> None:
     ledger = create_ledger(settings, client)
-    task_id = create_submitter(settings, client).submit(ONE).identifier
-    client.hset(keys.task_key(task_id), "callback_tries", 8)
+    submission = replace(ONE, callback="https://pacs.example/")
+    task_id = create_submitter(settings, client).submit(submission).identifier
+    client.hset(keys.task_key(task_id), mapping={"crashes": 4, "callback_tries": 8})
     ledger.fail(task_id, RedisUnavailableError("away"))
+    assert client.zcard(keys.OUTBOX) == 1
     put_back(client, task_id)
     ledger.begin(task_id)
-    assert client.hget(keys.task_key(task_id), "callback_tries") is None
+    found = client.hmget(keys.task_key(task_id), "crashes", "callback_tries")
+    assert found == [None, None]
+    assert client.zcard(keys.OUTBOX) == 0
 
 
 def test_a_task_is_as_old_as_redis_says(client: "redis.Redis", settings: Settings) -> None:
@@ -528,3 +755,45 @@ def test_forgetting_leaves_no_trace(client: "redis.Redis", settings: Settings) -
         assert [key for key in client.scan_iter() if task_id.encode() in key] == []
     assert client.llen(keys.RQ_QUEUE) == 0
     assert client.hget(keys.SIZES, "total") == b"0"
+
+
+def traces(client: "redis.Redis", task_id: str) -> list[bytes]:
+    """Return the keys that tell of a task, by their names or by what they hold."""
+    read: dict[str, Callable[[bytes], object]] = {
+        "string": client.get,
+        "list": lambda key: client.lrange(key, 0, -1),
+        "set": client.smembers,
+        "zset": lambda key: client.zrange(key, 0, -1),
+        "hash": client.hgetall,
+        "stream": lambda _: None,  # the audit trail, which is there to keep it
+    }
+    found = {key: read[text(client.type(key))](key) for key in client.scan_iter()}
+    return [key for key, value in found.items() if task_id in repr((key, value))]
+
+
+@pytest.mark.parametrize("status", ["PENDING", "RETRY", "SUCCESS", "FAILURE"])
+def test_forgetting_a_task_in_any_state_leaves_no_trace(
+    client: "redis.Redis", settings: Settings, status: str
+) -> None:
+    records = create_ledger(settings, client)
+    submission = replace(ONE, callback="https://pacs.example/")
+    task_id = create_submitter(settings, client).submit(submission, "key").identifier
+    if status != "PENDING":
+        taken(client)
+        records.begin(task_id)
+    if status == "RETRY":
+        records.retry(task_id, ModelUnavailableError("away"))
+        client.zadd(keys.RQ_SCHEDULED, {task_id: time.time() + 60})
+    elif status == "SUCCESS":
+        client.set(f"cxr:blob:result-{task_id}", b"result")
+        records.succeed(task_id, 6)
+        client.zadd(keys.RQ_FINISHED, {task_id: time.time() + 60})
+        client.set(f"{keys.RQ_RESULTS}{task_id}", b"RQ's own")
+    elif status == "FAILURE":
+        records.fail(task_id, NotAnImageError("bad"))
+    assert len(traces(client, task_id)) > 5
+
+    assert records.forget(task_id) == status
+
+    assert traces(client, task_id) == []
+    assert records.held_bytes() == 0

@@ -36,6 +36,7 @@ class Receiver(HTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.calls: list[tuple[dict[str, str], bytes]] = []
+        self.paths: list[str] = []
         self.statuses: list[int] = []
         self.meanwhile: list[Callable[[], object]] = []
 
@@ -45,8 +46,15 @@ class Receiver(HTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert isinstance(self.server, Receiver)
+        self.server.paths.append(self.path)
+        self.send_response(204)
+        self.end_headers()
+
     def do_POST(self) -> None:
         assert isinstance(self.server, Receiver)
+        self.server.paths.append(self.path)
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.calls.append((dict(self.headers), body))
         if self.server.meanwhile:
@@ -182,6 +190,33 @@ def test_a_callback_that_is_refused_is_repeated_with_the_same_number(
         due_at_once(client)
     assert len(receiver.calls) == 3
     assert len({headers["X-CXR-Delivery"] for headers, _ in receiver.calls}) == 1
+
+
+def test_a_redirection_is_a_refusal_and_not_followed(
+    client: "redis.Redis", settings: Settings, receiver: Receiver
+) -> None:
+    finished(client, settings, receiver, fails=False)
+    receiver.statuses = [302]
+    due_at_once(client)
+    Callbacks(client, create_ledger(settings, client), SECRET).deliver_one()
+    assert receiver.paths == ["/done"]
+    assert client.zcard(keys.OUTBOX) == 1
+
+
+def test_between_two_tries_of_a_call_lies_twice_as_long_each_time(
+    client: "redis.Redis", settings: Settings, receiver: Receiver
+) -> None:
+    task_id = finished(client, settings, receiver, fails=False)
+    receiver.statuses = [500] * 7
+    callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
+    waits = []
+    for _ in range(7):
+        due_at_once(client)
+        callbacks.deliver_one()
+        due = client.zscore(keys.OUTBOX, task_id)
+        assert isinstance(due, float)
+        waits.append(due - time.time())
+    assert waits == pytest.approx([2, 4, 8, 16, 32, 64, 128], abs=2)
 
 
 def test_a_receiver_that_never_answers_is_given_up(

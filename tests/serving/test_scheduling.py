@@ -41,7 +41,7 @@ def test_who_gives_way_has_a_lower_priority() -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], check=False, capture_output=True, text=True
     )
-    assert int(done.stdout) == os.nice(0) + 5, done.stderr
+    assert int(done.stdout) == min(os.nice(0) + 5, 19), done.stderr  # 19 is the lowest there is
 
 
 def test_a_system_that_forbids_to_give_way_is_borne(monkeypatch: pytest.MonkeyPatch) -> None:

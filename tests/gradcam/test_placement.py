@@ -20,6 +20,7 @@ def test_squash_takes_the_whole_image() -> None:
         ((400, 400), (200, 100), Placement(0, 100, 400, 200)),
         ((400, 400), (100, 200), Placement(100, 0, 200, 400)),
         ((1, 900), (224, 224), Placement(0, 450, 1, 1)),
+        ((900, 100), (5, 3), Placement(367, 0, 167, 100)),  # 100 × 5/3 is 166.7
         ((6, 3), (8, 8), Placement(2, 0, 3, 3)),  # 6 // 2 - 3 // 2, as XRayCenterCrop has it
     ],
 )

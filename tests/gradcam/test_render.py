@@ -1,13 +1,17 @@
 """Check finished pictures: heat, radiograph and texts in their places."""
 
+import io
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from gradcam.encode import encode
 from gradcam.heatmap import Heat
+from gradcam.jpeg import JpegWriter
 from gradcam.overlay import overlay
-from gradcam.placement import ResizeMode, place
+from gradcam.placement import Placement, ResizeMode, place
 from gradcam.plan import plan
 from gradcam.render import Canvas, Picture
 from gradcam.scale import WEAK, ceiling
@@ -159,6 +163,38 @@ def test_pictures_of_one_image_differ_in_caption_and_heat_only() -> None:
     assert not difference[layout.radiograph.y + 125 :].any()
     assert difference[: layout.radiograph.y].any()
     np.testing.assert_array_equal(np.asarray(one.image), np.asarray(again.image))
+
+
+@pytest.mark.parametrize("edge", range(24, 42))
+def test_jpegs_of_one_canvas_are_what_each_would_be_alone(edge: int) -> None:
+    """Wherever within a row of blocks its heat begins and ends, and whatever was written before."""
+    radiograph = noise(96, 128)
+    layout = plan(radiograph.size, max_size=None, font_size=24, wording=WORDING)
+    canvas = Canvas(radiograph, layout, 1.0)
+    writer = JpegWriter()
+    for name, level, finding in (
+        ("Mass", 0, True),
+        ("Pleural_Thickening", 1, True),
+        ("Mass", 1, False),
+        ("Pleural_Thickening", 0, False),
+    ):
+        heat = Heat(
+            np.full((2, 2), level, np.float32),
+            placement=Placement(0, edge, 96, 33),
+            image_size=radiograph.size,
+            display_size=radiograph.size,
+            scale=1.0,
+            ceiling=ceiling(finding),
+        )
+        picture = canvas.draw(Caption(name, 0.5, 0.5, finding), heat)
+
+        file = writer.write(picture)
+
+        with (
+            Image.open(io.BytesIO(file)) as found,
+            Image.open(io.BytesIO(encode(picture.image, "jpeg"))) as alone,
+        ):
+            np.testing.assert_array_equal(np.asarray(found), np.asarray(alone))
 
 
 def test_nothing_of_the_radiographs_metadata_is_kept() -> None:

@@ -216,6 +216,13 @@ def test_shades_of_thirty_two_bits_are_told_apart_far_from_zero(offset: int) -> 
     assert pixels(tiff(samples, "<"))[0].tolist() == list(range(256))
 
 
+def test_an_image_of_exactly_as_many_pixels_as_are_allowed_is_read() -> None:
+    upload = png(gradient(60, 40))
+    assert decode(upload, max_pixels=2400).size == (60, 40)
+    with pytest.raises(errors.TooManyPixelsError, match="at most 2399 pixels, got 60 x 40"):
+        decode(upload, max_pixels=2399)
+
+
 @pytest.mark.parametrize("mode", ["CMYK", "LAB"])
 def test_what_can_not_be_read_as_it_is_meant_is_refused(mode: str) -> None:
     if mode == "LAB":

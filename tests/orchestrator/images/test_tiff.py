@@ -244,6 +244,7 @@ IN_TWO = {**ONE_PLANE, **OF_TWELVE_BITS, ROWS: 20}
         tiff(*TILED, tags=OF_TILES),
         tiff(*TILED[:8], *(tile[:8] for tile in TILED[8:]), tags=OF_TILES),
         tiff(*TILED, tags={**OF_TILES, TILE_LENGTHS: []}),
+        tiff(*TILED, tags={**OF_TILES, 256: 250}),
     ],
     ids=[
         "strips",
@@ -257,11 +258,12 @@ IN_TWO = {**ONE_PLANE, **OF_TWELVE_BITS, ROWS: 20}
         "tiles",
         "tiles cut below",
         "tiles without lengths",
+        "tiles wider than the image",
     ],
 )
 def test_strips_and_tiles_that_are_whole_are_read(upload: bytes) -> None:
     found = np.asarray(decode(upload, max_pixels=LIMIT).image)
-    np.testing.assert_array_equal(found, NOISE[: len(found)])
+    np.testing.assert_array_equal(found, NOISE[: found.shape[0], : found.shape[1]])
 
 
 @pytest.mark.parametrize(
@@ -276,6 +278,7 @@ def test_strips_and_tiles_that_are_whole_are_read(upload: bytes) -> None:
         tiff(*STRIPS, tags={**OF_STRIPS, ROWS: []}),
         tiff(*STRIPS, tags={**OF_STRIPS, ROWS: 0}),
         tiff(*TILED[:11], tags=OF_TILES),
+        tiff(*TILED[:11], tags={**OF_TILES, 256: 250}),
         tiff(*TILED[:11], NOISE[:0], tags=OF_TILES),
         tiff(TILED[0][:15], *TILED[1:], tags=OF_TILES),
         tiff(NOISE, NOISE, tags={SAMPLES: 3, BITS: [8, 8, 8]}),
@@ -292,6 +295,7 @@ def test_strips_and_tiles_that_are_whole_are_read(upload: bytes) -> None:
         "one strip expected",
         "strips of no rows",
         "a tile less",
+        "a tile less of an image that ends within one",
         "a sparse tile",
         "a short tile",
         "a plane less",

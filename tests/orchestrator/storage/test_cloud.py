@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 from orchestrator.errors import ResultTooLargeError, StoreRejectedError, StoreUnavailableError
+from orchestrator.storage import cloud as module
 from orchestrator.storage.cloud import CloudAccount, CloudStore
 from tests.support.cloudinary_server import (
     API_KEY,
@@ -189,6 +191,19 @@ def test_four_failures_are_enough(cloud: CloudinaryServer) -> None:
     assert caught.value.retry_after
     uploads = [path for method, path in cloud.requests if method == "POST"]
     assert len(uploads) == 4
+
+
+def test_no_attempt_begins_when_twice_the_timeout_is_over(
+    cloud: CloudinaryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.failures = [(500, "General Error")] * 10
+    moments = [0.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: moments[-1]))
+    store = CloudStore(account(cloud), sleep=lambda _: moments.append(moments[-1] + 6))
+    with pytest.raises(StoreUnavailableError):
+        store.put(NAME, [overlay()])
+    assert moments == [0, 6, 12]  # the timeout is 5 seconds
+    assert [method for method, _ in cloud.requests].count("POST") == 3
 
 
 def test_a_wrong_secret_is_refused_once_and_said(cloud: CloudinaryServer) -> None:

@@ -151,6 +151,27 @@ def test_what_is_counted_ends(server: RedisServer) -> None:
     assert all(0 < ttl <= 120 for ttl in found.values())
 
 
+def test_a_window_is_kept_until_the_next_one_has_ended(server: RedisServer) -> None:
+    async def scene(limiter: Limiter, clock: Clock) -> None:
+        await limiter.hit("a")
+
+    assert play(server.url, "3/minute", scene) == 0
+    with server.client() as client:
+        (key,) = client.keys("cxr:limit*")
+        assert 110 < client.ttl(key) <= 120
+
+
+def test_no_more_is_remembered_than_the_window_before(server: RedisServer) -> None:
+    async def scene(limiter: Limiter, clock: Clock) -> None:
+        for _ in range(3):
+            await limiter.hit("a")
+            await limiter.hit("b")
+            assert len(limiter._before) == 2
+            clock.now += 60
+
+    assert play(server.url, "3/minute", scene) == 0
+
+
 def test_two_processes_count_together(server: RedisServer) -> None:
     async def scene(limiter: Limiter, clock: Clock) -> None:
         pool = connect_async(server.url, 10)

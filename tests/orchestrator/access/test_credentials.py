@@ -31,7 +31,11 @@ def test_a_key_is_read_wherever_it_may_stand(
 
 
 @pytest.mark.parametrize(
-    "value", ["", "Bearer", "Bearer ", "Basic", "Basic !!!", "Basic /w==", "Digest cxr_1", "cxr_1"]
+    "value",
+    [
+        *("", "Bearer", "Bearer ", "Basic", "Basic !!!", "Basic /w==", "Digest cxr_1", "cxr_1"),
+        basic(":cxr_1") + "!",
+    ],
 )
 def test_without_a_key_it_says_how_to_show_one(value: str) -> None:
     with pytest.raises(UnauthorizedError, match="Authorization: Bearer KEY") as caught:

@@ -17,6 +17,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield running
 
 
+PATIENT = 10.0  # seconds, in which Redis answers on a busy machine as well
+
+
 class Clock:
     """A clock that stands still until it is moved."""
 
@@ -27,12 +30,17 @@ class Clock:
         return self.now
 
 
-def play(url: str, rate: str, scene: Callable[[Limiter, Clock], Awaitable[None]]) -> float:
+def play(
+    url: str,
+    rate: str,
+    scene: Callable[[Limiter, Clock], Awaitable[None]],
+    patience: float = PATIENT,
+) -> float:
     """Run a scene that begins with a window; return how many requests were let through uncounted."""
     missed = missed_counter()
 
     async def run() -> None:
-        pool = connect_async(url, 10)
+        pool = connect_async(url, 10, patience)
         clock = Clock(1_800_000_000.0)
         try:
             await scene(Limiter("test", rate, pool, missed, clock), clock)
@@ -89,7 +97,7 @@ def test_a_request_that_is_counted_as_its_window_ends_leaves_the_next_one_right(
     server: RedisServer,
 ) -> None:
     async def scene(limiter: Limiter, clock: Clock) -> None:
-        pool = connect_async(server.url, 10)
+        pool = connect_async(server.url, 10, PATIENT)
         other = Limiter("test", "10/minute", pool, missed_counter(), clock)
         begin = clock.now
         for window in range(0, 1200, 120):  # again and again, as it is a matter of order
@@ -174,7 +182,7 @@ def test_no_more_is_remembered_than_the_window_before(server: RedisServer) -> No
 
 def test_two_processes_count_together(server: RedisServer) -> None:
     async def scene(limiter: Limiter, clock: Clock) -> None:
-        pool = connect_async(server.url, 10)
+        pool = connect_async(server.url, 10, PATIENT)
         other = Limiter("test", "3/minute", pool, missed_counter(), clock)
         assert await limiter.hit("a") == Standing(3, 2, 60)
         assert await other.hit("a") == Standing(3, 1, 60)
@@ -188,7 +196,7 @@ def test_as_many_as_may_be_connected_are_counted_at_once(server: RedisServer) ->
     missed = missed_counter()
 
     async def ask() -> None:
-        pool = connect_async(server.url, 150)
+        pool = connect_async(server.url, 150, PATIENT)
         limiter = Limiter("crowd", "1000/day", pool, missed)
         async with anyio.create_task_group() as group:
             for _ in range(150):
@@ -217,7 +225,7 @@ def test_after_one_answer_that_is_late_callers_are_soon_counted_again(server: Re
             last = await limiter.hit("a")
         assert last is not None
 
-    assert play(server.url, "10/minute", scene) < 3 + 30
+    assert play(server.url, "10/minute", scene, patience=0.5) < 3 + 30
 
 
 def test_it_costs_one_round_trip(server: RedisServer, tmp_path: Path) -> None:

@@ -2,6 +2,5 @@
 
 import os
 
-os.environ["CXR_ENV_FILE"] = (
-    os.devnull
-)  # what .env sets for a service must not change what is measured
+# What `.env` sets for a service must not change what is measured
+os.environ["CXR_ENV_FILE"] = os.devnull

@@ -57,9 +57,8 @@ def main(arguments: Sequence[str]) -> int:
         found[name] = measure(name, Effort(asked.quick))
         if root is not None:
             merge(root / RESULTS, name, found[name])
-            publish(
-                root, in_order(read(root / RESULTS))
-            )  # the page shows what is kept, to its digits
+            # The page shows what is kept, to its digits
+            publish(root, in_order(read(root / RESULTS)))
     short = missed(found)
     for figure in short:
         print(

@@ -102,9 +102,8 @@ def _round(
     tasks = stack.submit(uploads, threads=8, heatmaps=heatmaps, max_size="1024")
     begin = time.time()
     _signal(stack.workers, signal.SIGCONT)
-    stack.wait(
-        tasks[-WORKERS:], pause=0.5
-    )  # asking for each meanwhile would cost as much as two overlays of it
+    # Asking for each meanwhile would cost as much as two overlays of it
+    stack.wait(tasks[-WORKERS:], pause=0.5)
     done = stack.wait(tasks)
     seconds = max(_moment(task["finished_at"]) for task in done.values()) - begin
     timings = [report["timings_ms"] for report in stack.reports(tasks)]

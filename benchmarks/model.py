@@ -50,9 +50,8 @@ Call = Callable[[], Any]
 
 def measure(effort: Effort) -> list[Figure]:
     """Export DenseNet121 in both precisions and time it beside the other runtimes."""
-    tf.get_logger().setLevel(
-        logging.ERROR
-    )  # the session loader is deprecated, and what servers use
+    # The session loader is deprecated, and what servers use
+    tf.get_logger().setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as name:
         network = Path(name) / "network.onnx"
         write_onnx(build_untrained(), network)  # of the same seed as the exported one

@@ -66,9 +66,8 @@ def _probabilities(anatomy: Anatomy, logits: tf.Tensor) -> tf.Tensor:
 
 def _name_outputs(graph: GraphDef, frozen: tf.types.experimental.ConcreteFunction) -> GraphDef:
     """Give the graph's outputs the names of the contract, and its nodes a fixed order without attributes of tracing."""
-    for name, tensor in zip(
-        sorted(OUTPUTS), frozen.outputs, strict=True
-    ):  # a dict's outputs are sorted
+    # A dict's outputs are sorted
+    for name, tensor in zip(sorted(OUTPUTS), frozen.outputs, strict=True):
         node = graph.node.add(op="Identity", name=name)
         node.input.append(tensor.name.removesuffix(":0"))
         node.attr["T"].type = tensor.dtype.as_datatype_enum

@@ -137,10 +137,8 @@ class Limiter:
         if window != self._window:
             self._window = window
             self._before.clear()
-        known = (
-            caller,
-            window,
-        )  # while one waits for Redis, the window may become another to the next
+        # While one waits for Redis, the window may become another to the next
+        known = (caller, window)
         if known not in self._before:
             self._before[known] = await self._storage.get(self._key(caller, window - 1))
         return self._before[known]

@@ -142,9 +142,8 @@ def heart_outline(anatomy: Anatomy) -> Points:
     theta = np.linspace(0, 2 * np.pi, 72, endpoint=False)
     cos, sin = np.cos(theta), np.sin(theta)
     reach = np.where(cos > 0, right, left)
-    lean = np.where(
-        cos > 0, 0.35, 0.12
-    )  # the left ventricle's apex lies lower than the right atrium
+    # The left ventricle's apex lies lower than the right atrium
+    lean = np.where(cos > 0, 0.35, 0.12)
     narrow = 1 - 0.30 * np.clip(-sin, 0, 1) ** 1.5
     x = anatomy.midline + reach * cos * narrow
     y = anatomy.heart_y + anatomy.heart_height * sin + lean * anatomy.heart_height * np.abs(cos)

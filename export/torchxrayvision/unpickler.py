@@ -113,9 +113,8 @@ class Storages:
 
     def _resolve(self, reference: tuple[Any, ...]) -> Any:
         kind, *fields = reference
-        if (
-            kind == "module"
-        ):  # files from before PyTorch 1.6 carry the classes' source text: not looked at
+        # Files from before PyTorch 1.6 carry the classes' source text: not looked at
+        if kind == "module":
             return fields[0]
         if kind != "storage":
             raise ValueError(kind)

@@ -165,9 +165,8 @@ def refuse_unsound(file: Image.Image) -> None:
             "expected unsigned samples, or a file without compression, got compressed samples of another kind that"
             " begin with the highest byte; save the image as PNG and send that"
         )
-    if (
-        file.tag_v2.get(TiffImagePlugin.COMPRESSION) == _LZMA
-    ):  # keeps as large a dictionary as its file asks for
+    # Keeps as large a dictionary as its file asks for
+    if file.tag_v2.get(TiffImagePlugin.COMPRESSION) == _LZMA:
         raise UnsupportedFormatError(
             "expected a TIFF that is compressed in another way, got one packed by LZMA, which may take more memory than"
             " its pixels do; save the image as PNG and send that"

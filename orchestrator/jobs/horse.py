@@ -269,9 +269,8 @@ class TaskWorker(Worker):
                 os.close(self._orders)
                 os.close(self._answers)
                 self._ride(orders, answers)
-        with suppress(
-            PermissionError, ProcessLookupError
-        ):  # it does so itself; whoever comes first
+        # It does so itself; whoever comes first
+        with suppress(PermissionError, ProcessLookupError):
             os.setpgid(pid, pid)
         self._horse = pid
         self._jobs_left = _JOBS_PER_HORSE

@@ -95,9 +95,8 @@ def _going_on(crew: Crew) -> Iterator[None]:
         for number in itertools.count():
             if end.wait(pause):
                 return
-            with suppress(
-                httpx.TransportError
-            ):  # a connection that was kept may be closed meanwhile
+            # A connection that was kept may be closed meanwhile
+            with suppress(httpx.TransportError):
                 job(crew.apis[number % 2].client, number)
 
     with ThreadPoolExecutor(len(jobs)) as pool:

@@ -59,9 +59,8 @@ def running(environment: dict[str, str], log: Path, **more: str) -> Iterator[htt
             wait_until_listening(client, log)
             yield client
     finally:
-        assert (
-            service.stop() == 0
-        )  # by a handler of its own, as the first process of a container needs
+        # By a handler of its own, as the first process of a container needs
+        assert service.stop() == 0
 
 
 def wait_until_listening(client: httpx.Client, log: Path) -> None:

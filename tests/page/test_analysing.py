@@ -232,9 +232,8 @@ def test_the_picture_is_the_one_that_the_service_draws(page: Page, label: str) -
     expected = reference(report, label, 1.0 if label == "Contrast" else WEAK)
     found = seen(page)
     assert found.shape == expected.shape
-    assert (
-        np.abs(found - expected).max() <= 3
-    )  # premultiplied 8-bit alpha, and another JPEG decoder
+    # Premultiplied 8-bit alpha, and another JPEG decoder
+    assert np.abs(found - expected).max() <= 3
     if label != "Dark":
         colour = np.ptp(found, axis=2)
         rows, columns = np.nonzero(colour > 0.9 * colour.max())

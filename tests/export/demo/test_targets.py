@@ -7,10 +7,8 @@ from export.demo.targets import cell_targets, centers_inside, coverage
 
 
 def test_coverage_is_the_share_of_each_cell() -> None:
-    expected = [
-        [0.25, 0.5],
-        [0.25, 0.5],
-    ]  # columns 1 to 3: half of the left cells, all of the right
+    # Columns 1 to 3: half of the left cells, all of the right
+    expected = [[0.25, 0.5], [0.25, 0.5]]
     found = coverage([Box(1, 1, 4, 3)], size=4, cells=2)
     np.testing.assert_allclose(found, expected)
 
@@ -26,9 +24,8 @@ def test_centers_lie_inside_a_box_whose_end_is_excluded() -> None:
 
 
 def test_cells_that_a_box_only_touches_weigh_nothing() -> None:
-    boxes = {
-        "a": (Box(0, 0, 2, 3),)
-    }  # all of one cell, half of the one below, whose centre is at 3
+    # All of one cell, half of the one below, whose centre is at 3
+    boxes = {"a": (Box(0, 0, 2, 3),)}
     target, weight = cell_targets({"a": (Box(0, 0, 9, 10),)}, ["a", "b"], size=24, cells=3)
     np.testing.assert_array_equal(target[..., 0], [[1, 0, 0], [0, 0, 0], [0, 0, 0]])
     expected = [[0.5, 0, 0.1], [0, 0, 0.1], [0.1, 0.1, 0.1]]

@@ -489,9 +489,8 @@ def test_what_is_no_radiograph_is_refused(upload: bytes, error: type[Exception])
 def test_every_bound_that_can_be_set_is_the_one_that_counts() -> None:
     most = Settings.from_mapping({"MAX_PIXELS": str(Image.MAX_IMAGE_PIXELS)}).max_pixels
     width = 9000
-    with pytest.raises(
-        errors.NotAnImageError, match="cut short"
-    ):  # let through, and without a warning
+    # Let through, and without a warning
+    with pytest.raises(errors.NotAnImageError, match="cut short"):
         decode(png_header_claiming(width, most // width), max_pixels=most)
 
 

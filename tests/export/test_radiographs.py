@@ -12,6 +12,7 @@ from export.errors import ExportError
 from export.radiographs import read_radiographs
 from orchestrator.images.radiograph import decode, model_input
 from serving.contract import ModelCard, ResizeMode
+from tests.support.cards import card
 from tests.support.images import ORIENTATION, chunk, encoded, png_of_lines
 
 
@@ -58,12 +59,8 @@ FILES: dict[str, Callable[[Path], None]] = {
 }
 
 
-def card(resize: ResizeMode) -> ModelCard:
-    return ModelCard(
-        name="densenet", labels=("Mass",), thresholds=(0.5,), input_height=24, input_width=32, resize=resize,
-        preprocessing="none", architecture="none", activation="sigmoid", target_layer="relu", map_height=2,
-        map_width=2, weights="user", weights_sha256="0" * 64,
-    )  # fmt: skip
+def made_for(resize: ResizeMode) -> ModelCard:
+    return card(input_height=24, input_width=32, resize=resize)
 
 
 @pytest.mark.parametrize("resize", ["squash", "crop"])
@@ -73,8 +70,8 @@ def test_the_pixels_are_those_that_the_service_sends(
 ) -> None:
     FILES[name](tmp_path / name)
     upload = (tmp_path / name).read_bytes()
-    served = model_input(decode(upload, max_pixels=10_000), card(resize))
-    (read,) = read_radiographs(tmp_path, card(resize))
+    served = model_input(decode(upload, max_pixels=10_000), made_for(resize))
+    (read,) = read_radiographs(tmp_path, made_for(resize))
     np.testing.assert_array_equal(read[:, :, 0], served)
 
 
@@ -92,7 +89,7 @@ def test_samples_that_the_service_reads_in_a_way_of_its_own_are_refused(
 ) -> None:
     (tmp_path / name).write_bytes(file)
     with pytest.raises(ExportError, match=rf"{name}: its samples are neither of 8 bits"):
-        read_radiographs(tmp_path, card("squash"))
+        read_radiographs(tmp_path, made_for("squash"))
 
 
 @pytest.mark.parametrize("bits", [2, 4, 16])
@@ -100,7 +97,7 @@ def test_a_transparent_shade_of_other_than_eight_bits_is_refused(bits: int, tmp_
     file = png_of_lines(bytes(40 * (1 + 60 * bits // 8)), (60, 40), bits)
     (tmp_path / "a.png").write_bytes(file[:33] + chunk(b"tRNS", b"\0\1") + file[33:])
     with pytest.raises(ExportError, match="is transparent; save it without"):
-        read_radiographs(tmp_path, card("squash"))
+        read_radiographs(tmp_path, made_for("squash"))
 
 
 @pytest.mark.parametrize(
@@ -129,12 +126,12 @@ def test_whatever_pillow_raises_is_an_error_that_names_the_file(
     file = struct.pack("<2sHIH", b"II", 42, 8, len(entries)) + b"".join(entries) + bytes(4)
     (tmp_path / "a.tif").write_bytes(file + struct.pack("<II", 130, 1) * 400)
     with pytest.raises(ExportError, match=r"expected an image, got .*a\.tif"):
-        read_radiographs(tmp_path, card("squash"))
+        read_radiographs(tmp_path, made_for("squash"))
 
 
 def test_a_folder_without_images_and_a_file_that_is_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"\.webp\) in .*, got none"):
-        read_radiographs(tmp_path, card("squash"))
+        read_radiographs(tmp_path, made_for("squash"))
     (tmp_path / "text.png").write_text("hello")
     with pytest.raises(ExportError, match=r"expected an image, got .*text\.png"):
-        read_radiographs(tmp_path, card("squash"))
+        read_radiographs(tmp_path, made_for("squash"))

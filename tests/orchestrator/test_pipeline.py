@@ -19,22 +19,10 @@ from orchestrator.pipeline import analyse
 from orchestrator.rendering import show
 from orchestrator.study import Options
 from serving.contract import NO_FINDING, ModelCard
+from tests.support.cards import card
 from tests.support.images import ORIENTATION, encoded, gradient, png
 
-CARD = ModelCard(
-    labels=("Mass", "Edema"),
-    thresholds=(0.5, 0.5),
-    input_height=8,
-    input_width=8,
-    preprocessing="none",
-    architecture="a test's",
-    activation="sigmoid",
-    target_layer="relu",
-    map_height=2,
-    map_width=2,
-    weights="user",
-    weights_sha256="0",
-)
+CARD = card(input_height=8, input_width=8)
 UPLOAD = png(gradient(64, 64))
 MOST_BYTES = 100_000_000
 

@@ -7,22 +7,9 @@ import pytest
 
 from orchestrator.errors import ModelContractError
 from orchestrator.thresholds import ThresholdsError, ThresholdSet, read_thresholds, write_thresholds
-from serving.contract import ModelCard
+from tests.support.cards import card
 
-CARD = ModelCard(
-    labels=("Mass", "Edema"),
-    thresholds=(0.5, 0.5),
-    input_height=4,
-    input_width=4,
-    preprocessing="none",
-    architecture="a test's",
-    activation="sigmoid",
-    target_layer="relu",
-    map_height=4,
-    map_width=4,
-    weights="user",
-    weights_sha256="0" * 64,
-)
+CARD = card()
 
 
 def made_for(digest: str, **thresholds: float) -> ThresholdSet:

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from serving import contract
+from tests.support import cards
 
 LABELS = ("Edema", "Effusion", "Mass")
 HEIGHT, WIDTH = 8, 6
@@ -22,19 +23,16 @@ MAX_BATCH = 4
 
 
 def card(version: int) -> contract.ModelCard:
-    return contract.ModelCard(
+    return cards.card(
         labels=LABELS,
-        thresholds=(0.5,) * len(LABELS),
         input_height=HEIGHT,
         input_width=WIDTH,
         preprocessing="pixels / 255",
         architecture=f"a kernel per label, version {version}",
-        activation="sigmoid",
         target_layer="pixels",
         map_height=MAP_HEIGHT,
         map_width=MAP_WIDTH,
         weights="untrained",
-        weights_sha256="0" * 64,
     )
 
 

@@ -6,21 +6,9 @@ from typing import Any
 import pytest
 
 from serving.contract import ContractError, ModelCard
+from tests.support.cards import card
 
-CARD = ModelCard(
-    labels=("Mass", "Edema"),
-    thresholds=(0.0, 1.0),
-    input_height=1,
-    input_width=8,
-    preprocessing="none",
-    architecture="a test's",
-    activation="sigmoid",
-    target_layer="relu",
-    map_height=1,
-    map_width=2,
-    weights="user",
-    weights_sha256="0",
-)
+CARD = card(thresholds=(0.0, 1.0), input_height=1, input_width=8, map_height=1)
 
 
 @pytest.mark.parametrize(

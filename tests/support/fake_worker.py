@@ -24,21 +24,10 @@ from orchestrator.model.client import RawPrediction, Servable
 from orchestrator.redis_client import connect
 from orchestrator.settings import Settings
 from orchestrator.telemetry.telemetry import NO_TELEMETRY, Telemetry
-from serving.contract import ModelCard
+from tests.support.cards import card
 
-CARD = ModelCard(
-    labels=("Mass", "Edema", "No Finding"),
-    thresholds=(0.5, 0.5, 0.5),
-    input_height=32,
-    input_width=32,
-    preprocessing="none",
-    architecture="fake",
-    activation="sigmoid",
-    target_layer="none",
-    map_height=2,
-    map_width=2,
-    weights="untrained",
-    weights_sha256="0" * 64,
+CARD = card(
+    labels=("Mass", "Edema", "No Finding"), input_height=32, input_width=32, weights="untrained"
 )
 
 

@@ -14,8 +14,8 @@ from orchestrator.evaluation.calibrate import calibrate
 from orchestrator.evaluation.evaluate import evaluate
 from orchestrator.evaluation.gathering import Answers, known_labels
 from orchestrator.thresholds import read_thresholds
-from serving.contract import ModelCard
 from tests.orchestrator.evaluation.service import DIGEST, Service, running, write_image
+from tests.support.cards import card
 
 # Probabilities of Mass, highest first: + - + -, so three of four pairs are in order.
 CASES = {
@@ -394,24 +394,6 @@ def test_a_label_of_the_model_may_hold_what_separates_others(known: str) -> None
     assert known_labels(answers, {"a.png": frozenset({known})}) == [known]
 
 
-def card(**values: Any) -> ModelCard:
-    return ModelCard(
-        labels=("Mass", "Fracture", "No Finding"),
-        thresholds=(0.5, 0.5, 0.5),
-        input_height=4,
-        input_width=4,
-        preprocessing="none",
-        architecture="a test's",
-        activation="sigmoid",
-        target_layer="relu",
-        map_height=4,
-        map_width=4,
-        weights="user",
-        weights_sha256="0" * 64,
-        **values,
-    )
-
-
 def test_calibrate_writes_thresholds_for_the_model_that_answered(folder: Path) -> None:
     output = folder / "thresholds.json"
     with running() as service:
@@ -428,7 +410,7 @@ def test_calibrate_writes_thresholds_for_the_model_that_answered(folder: Path) -
     assert "kept: the labels file never names it" in done.stdout
     assert "Unknown to the model: Gout" in done.stdout
     with pytest.raises(ModelContractError, match="cxr calibrate"):
-        found.for_card(card())
+        found.for_card(card(labels=("Mass", "Fracture", "No Finding")))
 
 
 def test_images_that_allow_no_threshold_give_no_set(folder: Path) -> None:

@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 from orchestrator import errors
 from orchestrator.images.radiograph import Radiograph, decode, model_input
 from orchestrator.settings import Settings
-from serving.contract import ModelCard
+from tests.support.cards import card
 from tests.support.images import (
     ORIENTATION,
     chunk,
@@ -29,24 +29,6 @@ LIMIT = 1_000_000
 
 def pixels(upload: bytes) -> Any:
     return np.asarray(decode(upload, max_pixels=LIMIT).image)
-
-
-def card(**changes: Any) -> ModelCard:
-    values: dict[str, Any] = {
-        "labels": ("A",),
-        "thresholds": (0.5,),
-        "input_height": 8,
-        "input_width": 8,
-        "preprocessing": "none",
-        "architecture": "none",
-        "activation": "sigmoid",
-        "target_layer": "relu",
-        "map_height": 1,
-        "map_width": 1,
-        "weights": "untrained",
-        "weights_sha256": "0",
-    }
-    return ModelCard(**(values | changes))
 
 
 @pytest.mark.parametrize(
@@ -506,7 +488,9 @@ def test_the_pages_of_a_tiff_are_not_counted(monkeypatch: pytest.MonkeyPatch) ->
 def test_squashing_takes_the_whole_image() -> None:
     wide = np.zeros((40, 80), np.uint8)
     wide[:, 40:] = 255
-    found = model_input(Radiograph(Image.fromarray(wide), ""), card(resize="squash"))
+    found = model_input(
+        Radiograph(Image.fromarray(wide), ""), card(resize="squash", input_height=8, input_width=8)
+    )
     assert found.shape == (8, 8)
     assert found[:, :3].max() == 0
     assert found[:, 5:].min() == 255
@@ -515,7 +499,9 @@ def test_squashing_takes_the_whole_image() -> None:
 def test_cropping_takes_the_centre() -> None:
     wide = np.zeros((40, 80), np.uint8)
     wide[:, 20:60] = 255
-    found = model_input(Radiograph(Image.fromarray(wide), ""), card(resize="crop"))
+    found = model_input(
+        Radiograph(Image.fromarray(wide), ""), card(resize="crop", input_height=8, input_width=8)
+    )
     assert found.min() == 255
 
 

@@ -22,22 +22,10 @@ from orchestrator.model import grpc_errors, tensors
 from orchestrator.model import wire_pb2 as wire
 from orchestrator.model.client import ModelClient
 from serving.contract import ModelCard
+from tests.support.cards import card
 from tests.support.ports import free_port
 
-CARD = ModelCard(
-    labels=("Edema", "Mass"),
-    thresholds=(0.5, 0.5),
-    input_height=4,
-    input_width=6,
-    preprocessing="none",
-    architecture="test",
-    activation="sigmoid",
-    target_layer="relu",
-    map_height=2,
-    map_width=3,
-    weights="untrained",
-    weights_sha256="0" * 64,
-)
+CARD = card(labels=("Edema", "Mass"), input_width=6, map_width=3, weights="untrained")
 LOGITS = np.array([[1.0, -2.0]], np.float32)
 PROBABILITIES = np.array([[0.75, 0.125]], np.float32)
 MAPS = np.arange(12, dtype=np.float32).reshape(1, 2, 2, 3)

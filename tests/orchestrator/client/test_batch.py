@@ -175,3 +175,48 @@ def test_an_answer_that_is_no_batch_is_none(tmp_path: Path) -> None:
     with httpx.Client(base_url="http://service", transport=transport) as client:
         found = dict(request_archives(client, four_images(tmp_path), {}))
     assert ["is this the service" in str(found[index]) for index in range(4)] == [True] * 4
+
+
+@pytest.mark.parametrize("kind", ["away", "failing"])
+def test_a_service_that_is_away_for_a_while_is_waited_for(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("orchestrator.client.batch.time.sleep", waits.append)
+    fine = batch_of_four(httpx.Response(500), lambda _: False)
+    reads = 0
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal reads
+        reads += request.method == "GET"
+        if request.method == "GET" and reads % 10:
+            if kind == "away":
+                raise httpx.ConnectError("refused")
+            return httpx.Response(503, json={"detail": "no Redis"})
+        return fine(request)
+
+    with httpx.Client(base_url="http://service", transport=httpx.MockTransport(answer)) as client:
+        found = dict(request_archives(client, four_images(tmp_path), {}))
+    assert found == {index: f"/tasks/{index}/result".encode() for index in range(4)}
+    assert len(waits) >= 9 * 8
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"), [("away", "no answer from http"), ("failing", "no Redis")]
+)
+def test_a_service_that_stays_away_is_given_up_with_the_reason(
+    kind: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.client.batch.time.sleep", lambda _: None)
+    monkeypatch.setattr("orchestrator.client.batch._MOST_SILENCE", 0.2)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            return httpx.Response(202, json={"batch_id": "1"})
+        if kind == "away":
+            raise httpx.ConnectError("refused")
+        return httpx.Response(503, json={"detail": "no Redis"})
+
+    with httpx.Client(base_url="http://service", transport=httpx.MockTransport(answer)) as client:
+        found = dict(request_archives(client, four_images(tmp_path), {}))
+    assert [why in str(found[index]) for index in range(4)] == [True] * 4

@@ -18,6 +18,7 @@ from orchestrator.settings import Settings
 from tests.support.api import running_api
 from tests.support.keys import ADMIN, API_KEYS, PREDICT, READ, bearer
 from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 ROUTES: list[BaseRoute] = create_app(Settings()).routes
@@ -325,7 +326,11 @@ def test_prometheus_asks_a_port_of_its_own_without_a_key(tmp_path: Path) -> None
     settings = {"API_KEYS": API_KEYS, "METRICS_PORT": str(port)}
     with running_api(tmp_path / "log", **settings) as client:
         assert client.get("/metrics").status_code == 401
-        figures = httpx.get(f"http://127.0.0.1:{port}/metrics").raise_for_status().text
-        assert 'cxr_http_problems_total{code="unauthorized",route="/metrics"} 1.0' in figures
+
+        def is_counted() -> bool:  # which is done once the answer is on its way
+            figures = httpx.get(f"http://127.0.0.1:{port}/metrics").raise_for_status().text
+            return 'cxr_http_problems_total{code="unauthorized",route="/metrics"} 1.0' in figures
+
+        eventually(is_counted)
         # It answers figures and nothing else
         assert httpx.get(f"http://127.0.0.1:{port}/tasks/{ID}").text.startswith("# HELP")

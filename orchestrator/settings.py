@@ -90,8 +90,16 @@ def _choice(*values: str) -> Callable[[str], str]:
 
 def _address(text: str) -> str:
     host, colon, port = text.rpartition(":")
-    if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
+    is_url = text.startswith(("http://", "https://"))
+    if is_url or not (host and colon and port.isdigit() and 0 < int(port) < 65536):
         raise ValueError("HOST:PORT")
+    return text
+
+
+def _hosts(text: str) -> str:
+    for host in filter(None, map(str.strip, text.split(","))):
+        if not re.fullmatch(r"([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?", host, re.ASCII):
+            raise ValueError("hosts such as HOST or HOST:8443, comma-separated")
     return text
 
 
@@ -332,7 +340,7 @@ class Settings:
     )
     callback_hosts: str | None = _setting(
         None,
-        str,
+        _hosts,
         "Hosts that `callback_url` may name, comma-separated; none if this or CALLBACK_SECRET is unset.",
     )
     callback_secret: str | None = _setting(

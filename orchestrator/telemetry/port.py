@@ -17,6 +17,6 @@ def open_port(settings: Settings, registry: CollectorRegistry) -> None:
         start_http_server(settings.metrics_port, settings.metrics_host, registry)
     except OSError as err:
         raise SettingsError(
-            f"METRICS_PORT: expected a port of {settings.metrics_host} that is free, got"
-            f" {settings.metrics_port} ({err.strerror}); set it to another, one for each process of a machine"
+            f"METRICS_HOST, METRICS_PORT: expected an address of this machine and a port of it that is free, one for"
+            f" each process, got {settings.metrics_host} and {settings.metrics_port} ({err.strerror}); correct them"
         ) from err

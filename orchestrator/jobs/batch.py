@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import time
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -43,11 +42,10 @@ class Batch:
         """Tell whether no task is left to be done."""
         return all(task is None or task.status in DONE for task in self.tasks)
 
-    @property
-    def expired(self) -> bool:
+    def has_expired(self, now: float) -> bool:
         """Tell whether no task's result is kept any more."""
         ends = (task.result_until if task else 0 for task in self.tasks)
-        return all(end is not None and end <= time.time() for end in ends)
+        return all(end is not None and end <= now for end in ends)
 
     def as_json(self) -> BatchAnswer:
         """Return the batch as the HTTP contract describes it; an image is known by its place, counted from 1."""
@@ -99,7 +97,9 @@ class Batches:
         Raises:
             TaskExpiredError: None of its results is kept any more.
         """
-        if batch.expired:
+        with translated():
+            now, _ = self._client.time()
+        if batch.has_expired(now):
             raise TaskExpiredError(
                 "the results of this batch are no longer kept; send the images again"
             )

@@ -35,6 +35,7 @@ SIGNATURE_HEADER: Final = "X-CXR-Signature"
 DELIVERY_HEADER: Final = "X-CXR-Delivery"
 _MOST_TRIES: Final = 8
 _FIRST_WAIT: Final = 2
+_LONGEST_WAIT: Final = _FIRST_WAIT * 2 ** (_MOST_TRIES - 2)
 _CLAIM_SECONDS: Final = 60
 # From the first byte to the status of the answer, however the bytes between them drip in.
 _CALL_SECONDS: Final = 10.0
@@ -45,12 +46,15 @@ _LONGEST_URL: Final = 1000
 _HTTPS_PORT: Final = ":443"
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
 
-# Takes the call that is due longest; nobody else takes it for a while, which is longer than a call takes. Answers its
-# task and until when it is taken, by which the other scripts tell it from a later call of a task that was put back.
+# Takes the call that is due longest, or one that was put off further than any is, as Redis' clock has been set back
+# since; nobody else takes it for a while, which is longer than a call takes. Answers its task and until when it is
+# taken, by which the other scripts tell it from a later call of a task that was put back. ARGV: that while, in seconds,
+# and the longest wait.
 _CLAIM: Final = """
 local answer = redis.call('TIME')
 local now = tonumber(answer[1])
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], 0, now, 'LIMIT', 0, 1)[1]
+  or redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now + ARGV[2], '+inf', 'LIMIT', 0, 1)[1]
 if not due then return {} end
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[1]), due)
 return {due, redis.call('ZSCORE', KEYS[1], due)}
@@ -167,7 +171,7 @@ class Callbacks:
 
     def deliver_one(self) -> bool:
         """Make the call that is due longest, and tell whether there was one."""
-        taken = [text(each) for each in self._claim([keys.OUTBOX], [_CLAIM_SECONDS])]
+        taken = [text(each) for each in self._claim([keys.OUTBOX], [_CLAIM_SECONDS, _LONGEST_WAIT])]
         if not taken:
             return False
         task = self._ledger.find(taken[0])

@@ -40,6 +40,8 @@ class Caretaker(PeriodicThread):
     def _tick(self) -> None:
         with translated():
             mine = self._client.set(self._key, b"1", nx=True, px=self._milliseconds)
+            if not mine:  # the key ends later than it could if Redis' clock has been set back since
+                mine = self._client.pexpire(self._key, self._milliseconds, lt=True)
         if mine:
             for chore in self._chores:
                 while chore() and not self.stopping:

@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from datetime import timedelta
 from typing import Any, Final
 
 import redis
@@ -26,6 +27,7 @@ from rq.utils import now, utcformat
 from orchestrator.errors import RedisUnavailableError, ServiceError
 from orchestrator.jobs.keys import QUEUE_NAME
 from orchestrator.jobs.ledger import RENEW_SECONDS, Ledger
+from orchestrator.jobs.overview import WORKER_SECONDS
 from orchestrator.jobs.rq_job import HostileJobError, TaskJob, TaskQueue
 from orchestrator.memory import keep_freed_memory
 from orchestrator.supervisor import die_with_parent
@@ -33,7 +35,6 @@ from serving.scheduling import give_way
 
 _JOBS_PER_HORSE: Final = 1000
 _WORKER_TTL: Final = 30
-_MISSED_AFTER: Final = 60
 _LISTENER_SECONDS: Final = 3.0
 
 _REFUSED: Final = ServiceError(
@@ -100,6 +101,8 @@ class TaskWorker(Worker):
         self._horse: int | None = None
         self._orders = self._answers = -1
         self._jobs_left = 0
+        self._job: Job | None = None
+        self._begun = 0.0
 
     def _install_signal_handlers(self) -> None:
         """Take the signals, and heed one that came before: RQ would begin all the same, and never end."""
@@ -117,23 +120,27 @@ class TaskWorker(Worker):
         """Write the worker's heartbeat, unless one was written a moment ago: RQ asks for four per job."""
         if timeout is None and self.last_heartbeat is not None:
             age = (now() - self.last_heartbeat).total_seconds()
-            if age < RENEW_SECONDS:
+            if 0 <= age < RENEW_SECONDS:  # less than none where the clock has been set back
                 return
         if pipeline is not None:
-            super().heartbeat(timeout, pipeline)
+            super().heartbeat(WORKER_SECONDS, pipeline)
             # Whoever was not heard of for long, as its machine or Redis stood still, was taken out of the lists
             pipeline.hsetnx(self.key, "queues", ",".join(self.queue_names()))
             pipeline.hsetnx(self.key, "birth", utcformat(self.birth_date or now()))
             worker_registration.register(self, pipeline)
             return
         with self.connection.pipeline() as writes:
-            self.heartbeat(timeout or self.worker_ttl + _MISSED_AFTER, writes)
+            self.heartbeat(WORKER_SECONDS, writes)
             writes.execute()
 
     def set_state(self, state: str, pipeline: Pipeline | None = None) -> None:
         """Write the worker's state if it is another than before."""
         if pipeline is not None or state != self.get_state():
             super().set_state(state, pipeline)
+
+    def clean_registries(self) -> None:
+        """Leave that to the caretakers: RQ takes a job for abandoned if its worker's clock is behind this one's."""
+        self.last_cleaned_at = now()  # type: ignore[assignment]
 
     def make_ready(self) -> None:
         """Have a horse that can do a job, before one is taken: no task may pay for what a horse lacks.
@@ -170,6 +177,7 @@ class TaskWorker(Worker):
         """Tell the horse which job to do, forking another if it is gone."""
         (execution,) = self.executions.values()
         order = f"{job.id} {execution.id}\n".encode()
+        self._job, self._begun = job, time.monotonic()
         try:
             os.write(self._orders, order)
         except BrokenPipeError:  # it died while it had nothing to do
@@ -189,6 +197,10 @@ class TaskWorker(Worker):
             return None, None, None
         ready, _, _ = select.select([self._answers], [], [], self.job_monitoring_interval)
         if not ready:
+            if (
+                self._job is not None
+            ):  # by which RQ reckons how long it has taken, though the clock may have been set
+                self._job.started_at = now() - timedelta(seconds=time.monotonic() - self._begun)
             raise HorseMonitorTimeoutException
         if os.read(self._answers, 1):
             return self._horse, 0, None
@@ -245,8 +257,15 @@ class TaskWorker(Worker):
             self.close()
 
     def close(self) -> None:
-        """Let go of what a worker keeps if Redis fails as it begins or ends: the horse, and RQ's listening thread."""
+        """Let go of what a worker keeps if Redis fails as it begins or ends: horse, listening thread and sign of life.
+
+        A Redis without memory refuses what RQ writes of a worker's death, and takes these.
+        """
         self.dismiss()
+        with suppress(redis.RedisError), self.connection.pipeline() as writes:
+            worker_registration.unregister(self, writes)
+            writes.unlink(self.key)
+            writes.execute()
         thread: Any = self.pubsub_thread
         if thread is not None and thread.is_alive():
             thread.stop()

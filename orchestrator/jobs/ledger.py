@@ -1,6 +1,5 @@
 """Know every task: its record in Redis, and the transitions between its states."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,6 +9,7 @@ import redis
 from orchestrator.answers import Status
 from orchestrator.errors import JobCrashedError, JobExpiredError, JobTimeoutError, ServiceError
 from orchestrator.jobs import keys, scripts
+from orchestrator.jobs.rq_job import LONGEST_PAUSE
 from orchestrator.jobs.task import Reason, Task
 from orchestrator.redis_client import Script, text, texts, translated
 
@@ -100,10 +100,12 @@ class Ledger:
     def held(self, names: Sequence[str]) -> dict[str, float]:
         """Return which of these uploads and results belong to a task that is not forgotten, and until which moment."""
         with translated(), self._client.pipeline(transaction=False) as pipe:
+            pipe.time()
             for name in names:
                 pipe.zscore(keys.HELD, name)
-            ends = dict(zip(names, pipe.execute(), strict=True))
-        return {name: end for name, end in ends.items() if end is not None and end > time.time()}
+            (now, _), *found = pipe.execute()
+        ends = dict(zip(names, found, strict=True))
+        return {name: end for name, end in ends.items() if end is not None and end > now}
 
     def held_bytes(self) -> int:
         """Return how many bytes uploads and results take together."""
@@ -185,6 +187,7 @@ class Ledger:
             Reason.of(_LOST).dumps(),
             self._lifetimes.queue,
             Reason.of(_TRIED_TOO_LONG).dumps(),
+            LONGEST_PAUSE,
         ]
         names = [*keys.RQ, keys.RQ_FINISHED, keys.RQ_WORKERS]
         found = self._care(names, arguments)

@@ -1,9 +1,7 @@
 """See how the queue and its workers stand."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any, Final, cast
 
 import redis
@@ -13,11 +11,22 @@ from orchestrator.errors import WorkersAwayError
 from orchestrator.jobs import keys
 from orchestrator.redis_client import text, translated
 
-# An idle worker gives a sign of life every fifteen seconds.
+# For which what is written of a worker outlasts its last sign of life.
+WORKER_SECONDS: Final = 90
+# An idle worker gives one every fifteen seconds. How old the last is Redis says, by what is left of those: the clocks
+# of its machine and of this one may differ.
 _FRESH_SECONDS: Final = 35
 _RETRY_AFTER: Final = 5
-# As SORT writes it: the field of the record of each.
-_CREATED: Final = f"{keys.task_key('*')}->created"
+# Answers when the oldest of the tasks in a sorted set was accepted, or nothing. SORT would ask for the right to read
+# every key.
+_OLDEST: Final = f"""
+local oldest = nil
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local created = redis.call('HGET', '{keys.TASK}' .. id, 'created')
+  if created and (not oldest or tonumber(created) < tonumber(oldest)) then oldest = created end
+end
+return oldest
+"""
 
 
 @dataclass(frozen=True)
@@ -79,8 +88,9 @@ def look(client: "redis.Redis") -> Overview:
     Raises:
         RedisUnavailableError: Redis can't be asked, or is a replica.
     """
-    now = time.time()
     with translated(), client.pipeline(transaction=False) as pipe:
+        seconds, microseconds = client.time()
+        now = seconds + microseconds / 1e6
         pipe.info("replication")
         pipe.smembers(keys.RQ_WORKERS)
         pipe.llen(keys.RQ_QUEUE)
@@ -89,16 +99,13 @@ def look(client: "redis.Redis") -> Overview:
         pipe.zcount(keys.RQ_FAILED, now, "+inf")
         pipe.hget(keys.SIZES, "total")
         pipe.lindex(keys.RQ_QUEUE, 0)
-        # Their order is that of their next tries. redis-py's sort_ro sends SORT, which a full Redis refuses.
-        pipe.execute_command(  # type: ignore[no-untyped-call]
-            *("SORT_RO", keys.RQ_SCHEDULED, "BY", _CREATED, "LIMIT", 0, 1, "GET", _CREATED)
-        )
+        pipe.eval_ro(_OLDEST, 1, keys.RQ_SCHEDULED)
         replication, *found = pipe.execute()
         _refuse_replica(client, replication)
         names, waiting, running, retrying, failed, held, first, oldest = found
-        states = _workers(client, sorted(text(name) for name in names), now)
+        states = _workers(client, sorted(text(name) for name in names))
         created = client.hget(keys.task_key(text(first)), "created") if first else None
-        accepted = [float(text(moment)) for moment in (created, *oldest) if moment]
+        accepted = [float(text(moment)) for moment in (created, oldest) if moment]
     return Overview(
         workers=len(states),
         busy=states.count("busy"),
@@ -118,18 +125,15 @@ def _refuse_replica(client: "redis.Redis", replication: Mapping[str, Any]) -> No
         raise redis.ReadOnlyError("READONLY expected a master, got a replica")
 
 
-def _workers(client: "redis.Redis", names: list[str], now: float) -> list[str]:
+def _workers(client: "redis.Redis", names: list[str]) -> list[str]:
     """Return the states of the workers that live."""
     with client.pipeline(transaction=False) as pipe:
         for name in names:
-            pipe.hmget(name, "state", "last_heartbeat", "death")
-        found = [[text(value) for value in values] for values in pipe.execute()]
+            pipe.hmget(name, "state", "death")
+            pipe.ttl(name)
+        found = pipe.execute()
     return [
-        state
-        for state, heartbeat, death in found
-        if heartbeat and not death and now - _moment(heartbeat) < _FRESH_SECONDS
+        text(state)
+        for (state, death), left in zip(found[::2], found[1::2], strict=True)
+        if not death and left > WORKER_SECONDS - _FRESH_SECONDS
     ]
-
-
-def _moment(iso: str) -> float:
-    return datetime.fromisoformat(iso).timestamp()

@@ -1,7 +1,8 @@
 """Bind RQ to this service: one queue, JSON only, and one function that a job may call."""
 
+import time
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import redis
@@ -17,6 +18,7 @@ FUNCTION: Final = "orchestrator.jobs.run.run_task"
 
 # Growing; the last is repeated. RQ counts retries backwards from the end of this list.
 _INTERVALS: Final = (1, 2, 5, 10, 20, 30)
+LONGEST_PAUSE: Final = _INTERVALS[-1]
 
 # For a job whose own values can't be read.
 _TIMEOUT: Final = 120
@@ -89,6 +91,12 @@ class TaskQueue(Queue):
         """Do not look for jobs that wait for this one: tasks never do."""
         return {}
 
+    def schedule_job(self, job: Job, datetime: datetime, *more: Any, **options: Any) -> Job:
+        """Have a job tried later by Redis' clock, by which the caretakers look: this machine's may differ."""
+        seconds, microseconds = self.connection.time()
+        ahead = timedelta(seconds=time.time() - seconds - microseconds / 1e6)
+        return super().schedule_job(job, datetime - ahead, *more, **options)
+
 
 def open_queue(client: "redis.Redis") -> TaskQueue:
     """Return the queue of tasks."""
@@ -105,7 +113,7 @@ def enqueue_commands(
     description: str,
 ) -> list[list[Any]]:
     """Return the commands with which RQ enqueues a job, to be run within a transaction of our own."""
-    intervals = [*_INTERVALS[:retries], *[_INTERVALS[-1]] * (retries - len(_INTERVALS))]
+    intervals = [*_INTERVALS[:retries], *[LONGEST_PAUSE] * (retries - len(_INTERVALS))]
     pipe = queue.connection.pipeline()
     queue.enqueue_call(
         FUNCTION,

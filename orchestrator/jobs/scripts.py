@@ -2,8 +2,8 @@
 
 A task that is neither done nor forgotten stands in ``cxr:open`` with the moment at which somebody
 should look after it. A worker that has taken it moves that moment ahead as long as it lives; what
-:data:`CARE` then finds neither waiting nor looked after is put back into the queue. Time is Redis' own; but RQ
-writes the moment of the next try by the worker's clock, so one that is behind tries again too soon.
+:data:`CARE` then finds neither waiting nor looked after is put back into the queue. Time is Redis' own, whatever the
+clocks of API and workers say; and if it is set back, moments that lie too far ahead are drawn nearer.
 """
 
 from typing import Final
@@ -266,7 +266,7 @@ RETRY: Final = (
 local key = TASK .. ARGV[1]
 local status = redis.call('HGET', key, 'status')
 if not status or status == 'SUCCESS' or status == 'FAILURE' then return 0 end
-if ARGV[3] == '1' and redis.call('HINCRBY', key, 'crashes', 1) >= tonumber(ARGV[4]) then
+if ARGV[3] == '1' and status == 'STARTED' and redis.call('HINCRBY', key, 'crashes', 1) >= tonumber(ARGV[4]) then
   finish(ARGV[1], 'FAILURE', ARGV[7], 0, tonumber(ARGV[5]), tonumber(ARGV[6]))
   return 0
 end
@@ -307,7 +307,7 @@ return status
 
 # ARGV: TTL of a task, grace before an orphan is put back, most crashes, TTL of the result, seconds to remember it
 # after, reason for waiting too long, reason for too many crashes, reason while tried again, longest wait, reason for
-# trying too long, which the last try's is added to.
+# trying too long, which the last try's is added to, longest pause before a try.
 # RQ leaves its registries without a TTL, and the names of workers that were killed: both are seen to here.
 CARE: Final = (
     PRELUDE
@@ -316,6 +316,11 @@ local ttl, grace, most = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local result_ttl, memory = tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = time()
 local rescued = {}
+local function draw_near(key, seconds)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. now + seconds, '+inf', 'LIMIT', 0, 1000)) do
+    redis.call('ZADD', key, now + seconds, id)
+  end
+end
 local function requeue(id)
   redis.call('HSET', JOB .. id, 'status', 'queued')
   keep(id, ttl)
@@ -358,6 +363,8 @@ local function too_late(id)
   reason.detail = reason.detail .. cjson.decode(last).detail
   return cjson.encode(reason)
 end
+draw_near(SCHEDULED, tonumber(ARGV[11]))
+draw_near(OPEN, math.max(60, redis.call('LLEN', QUEUE) / 200))
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', SCHEDULED, 0, now, 'LIMIT', 0, 1000)) do
   redis.call('ZREM', SCHEDULED, id)
   requeue(id)
@@ -372,6 +379,7 @@ for _ = 1, 100 do
   if not old then break end
   give_up(old, too_late(old))
 end
+redis.call('ZREMRANGEBYSCORE', KEYS[3], 0, now - 600) -- of workers whose clocks are behind as well
 for _, key in ipairs({FAILED, KEYS[5]}) do
   redis.call('ZREMRANGEBYSCORE', key, 0, now)
   longer(key, result_ttl)
@@ -406,7 +414,8 @@ for _, id in ipairs(due) do
     open_until(id, grace)
   else
     redis.call('HDEL', key, 'noticed')
-    if redis.call('HINCRBY', key, 'crashes', 1) >= most then
+    -- One that was taken and never begun, as Redis was full, has cost nobody anything
+    if status == 'STARTED' and redis.call('HINCRBY', key, 'crashes', 1) >= most then
       give_up(id, ARGV[7])
     else
       withdraw(id)

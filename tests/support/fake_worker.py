@@ -1,11 +1,13 @@
 """Work on tasks until the queue is empty, with a model that needs no server."""
 
+import itertools
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,11 @@ from numpy.typing import NDArray
 from rq import get_current_job
 from rq.executions import Execution
 from rq.job import Job
+from rq.utils import now
+from rq.worker import worker_classes
 
 from orchestrator.errors import ModelContractError, ModelUnavailableError, StoreRejectedError
-from orchestrator.jobs import keys
+from orchestrator.jobs import horse, keys
 from orchestrator.jobs.horse import TaskWorker
 from orchestrator.jobs.rq_job import open_queue
 from orchestrator.jobs.run import furnish
@@ -29,6 +33,9 @@ from tests.support.cards import card
 CARD = card(
     labels=("Mass", "Edema", "No Finding"), input_height=32, input_width=32, weights="untrained"
 )
+
+
+_hours = itertools.count(1)
 
 
 class FakeModel:
@@ -45,7 +52,7 @@ class FakeModel:
         if "FAKE_END" in os.environ:
             end_task(os.environ["FAKE_END"])
         if os.environ.get("FAKE_MODEL") == "slow":
-            time.sleep(2)
+            time.sleep(float(os.environ.get("FAKE_SECONDS", "2")))
         if os.environ.get("FAKE_MODEL") == "deadly":
             signal.raise_signal(signal.SIGKILL)
         if os.environ.get("FAKE_MODEL") == "away":
@@ -98,6 +105,17 @@ class HastyWorker(TaskWorker):
         return found
 
 
+class JumpyWorker(TaskWorker):
+    """Look after the work-horse each half second, and have the clock set on by an hour before each look."""
+
+    def wait_for_horse(self) -> tuple[int | None, int | None, Any]:
+        self.job_monitoring_interval = 0.5
+        ahead = timedelta(hours=next(_hours))
+        for each in (worker_classes, horse):
+            vars(each)["now"] = lambda: now() + ahead
+        return super().wait_for_horse()
+
+
 def main() -> None:
     """Work until the queue is empty."""
     settings = Settings.from_environment()
@@ -109,8 +127,8 @@ def main() -> None:
         furnish(replace(workshop, model=FakeModel()))
 
     has_signal = os.environ.get("FAKE_SIGNAL") == "early"
-    kind = HastyWorker if os.environ.get("FAKE_CALLER") == "hasty" else TaskWorker
-    worker = kind(
+    kinds = {"hasty caller": HastyWorker, "jumpy clock": JumpyWorker}
+    worker = kinds.get(os.environ.get("FAKE_WORKER", ""), TaskWorker)(
         open_queue(connect(settings.redis_url)),
         create_ledger(settings, connect(settings.redis_url)),
         settings.job_timeout,

@@ -1,14 +1,15 @@
 import csv
 import io
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
-from unittest.mock import patch
 
 import pytest
 import redis
 
 from orchestrator.errors import TaskExpiredError, TaskNotFoundError
+from orchestrator.jobs import keys
 from orchestrator.jobs.submit import Submission
 from orchestrator.jobs.wiring import create_desk
 from orchestrator.settings import Settings
@@ -89,13 +90,13 @@ def test_a_batch_waits_until_a_task_begins_though_others_were_cancelled(
 def test_a_batch_whose_results_are_gone_has_no_archive(
     client: "redis.Redis", settings: Settings, work: Callable[..., str]
 ) -> None:
-    desk = create_desk(replace(settings, result_ttl=1), client, create_store(settings))
+    desk = create_desk(settings, client, create_store(settings))
     image = png(gradient(64, 64))
     shown, _ = desk.submit_batch(Submission([image, b"no image"], Options(), is_batch=True))
     work()
-    batch = desk.batches.find(shown["batch_id"])
-    ends = [task.result_until for task in batch.tasks if task and task.result_until]
-    with patch("time.time", return_value=max(ends) - 0.5):
-        assert b"".join(desk.batches.archive(batch))
-    with patch("time.time", return_value=max(ends)), pytest.raises(TaskExpiredError):
-        desk.batches.archive(batch)
+    first, second = (keys.task_key(task["task_id"]) for task in shown["tasks"])
+    client.hset(first, "result_until", time.time() - 1)
+    assert b"".join(desk.batches.archive(desk.batches.find(shown["batch_id"])))
+    client.hset(second, "result_until", time.time() - 1)
+    with pytest.raises(TaskExpiredError):
+        desk.batches.archive(desk.batches.find(shown["batch_id"]))

@@ -219,6 +219,16 @@ def test_between_two_tries_of_a_call_lies_twice_as_long_each_time(
     assert waits == pytest.approx([2, 4, 8, 16, 32, 64, 128], abs=2)
 
 
+@pytest.mark.parametrize(("seconds", "calls"), [(3600, 1), (100, 0)])
+def test_a_call_waits_no_longer_than_any_does_though_redis_clock_was_set_back(
+    client: "redis.Redis", settings: Settings, receiver: Receiver, seconds: int, calls: int
+) -> None:
+    task_id = finished(client, settings, receiver, fails=False)
+    client.zadd(keys.OUTBOX, {task_id: time.time() + seconds})
+    Callbacks(client, create_ledger(settings, client), SECRET).deliver_one()
+    assert len(receiver.calls) == calls
+
+
 def test_a_receiver_that_never_answers_is_given_up(
     client: "redis.Redis",
     settings: Settings,

@@ -33,6 +33,18 @@ def test_of_several_one_comes_as_often_as_it_should(client: "redis.Redis") -> No
     assert len(seldom) == 1
 
 
+def test_a_key_from_before_redis_clock_was_set_back_keeps_nobody_waiting(
+    client: "redis.Redis",
+) -> None:
+    done: list[None] = []
+    client.set("key", b"1", px=3_600_000)
+    carer = Caretaker(client, "key", [lambda: done.append(None)])
+    carer.start()
+    eventually(lambda: bool(done))
+    carer.stop()
+    assert client.pttl("key") < 1000
+
+
 @pytest.mark.parametrize("blobs", ["disk", "redis"])
 def test_blobs_on_the_disk_are_swept_about_once_a_minute(
     client: "redis.Redis", settings: Settings, blobs: str

@@ -2,6 +2,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 from unittest.mock import patch
@@ -198,6 +199,68 @@ def test_an_orphan_is_put_back_at_the_second_look(
         assert (task.status, task.stage) == ("RETRY", "")
 
 
+def test_a_task_that_was_taken_and_never_begun_has_cost_no_worker(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    """A Redis without memory now and then lets a task be taken, and refuses what comes next."""
+    records = create_ledger(settings, client)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
+    for _ in range(6):
+        taken(client)
+        overdue(client, task_id)
+        assert records.care() == []
+        overdue(client, task_id)
+        assert records.care() == [task_id]
+        taken(client)
+        assert records.crash(task_id)
+        client.rpush(keys.RQ_QUEUE, task_id)
+    assert client.hget(keys.task_key(task_id), "crashes") is None
+
+
+@pytest.mark.parametrize(
+    ("key", "longest"), [(keys.RQ_SCHEDULED, 30), (keys.OPEN, 60)], ids=["scheduled", "open"]
+)
+def test_no_moment_lies_further_ahead_than_any_is_set_though_redis_clock_was_set_back(
+    client: "redis.Redis", settings: Settings, key: str, longest: int
+) -> None:
+    now = time.time()
+    client.zadd(key, {"a": now + 3600, "b": now + longest - 9})
+    create_ledger(settings, client).care()
+    moments = [client.zscore(key, name) for name in ("a", "b")]
+    assert moments == pytest.approx([now + longest, now + longest - 9], abs=3)
+
+
+def test_what_dead_workers_left_of_their_jobs_goes_after_a_while(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    now = time.time()
+    client.zadd(keys.RQ_STARTED, {"a:1": now - 700, "b:1": now - 500, "c:1": now + 60})
+    create_ledger(settings, client).care()
+    assert client.zrange(keys.RQ_STARTED, 0, -1) == [b"b:1", b"c:1"]
+
+
+def test_a_pause_ends_by_redis_clock(
+    client: "redis.Redis", settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = create_submitter(settings, client).submit(ONE).identifier
+    queue = open_queue(client)
+    job = TaskJob.fetch(task_id, connection=client, serializer=queue.serializer)
+    real = time.time
+    monkeypatch.setattr("orchestrator.jobs.rq_job.time.time", lambda: real() + 3600)
+    queue.schedule_job(job, datetime.now(UTC) + timedelta(seconds=3600 + 20))
+    assert client.zscore(keys.RQ_SCHEDULED, task_id) == pytest.approx(real() + 20, abs=2)
+
+
+def test_what_is_held_is_judged_by_redis_clock(
+    client: "redis.Redis", settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = create_ledger(settings, client)
+    upload = upload_name(create_submitter(settings, client).submit(ONE).identifier)
+    real = time.time
+    monkeypatch.setattr("time.time", lambda: real() + 10 * 86_400)
+    assert list(records.held([upload])) == [upload]
+
+
 def test_a_task_that_was_seen_to_wait_since_it_was_missed_is_no_orphan_yet(
     client: "redis.Redis", settings: Settings
 ) -> None:
@@ -292,6 +355,7 @@ def test_a_task_that_is_orphaned_too_often_fails(client: "redis.Redis", settings
     task_id = create_submitter(settings, client).submit(ONE).identifier
     for _ in range(ledger.MOST_CRASHES):
         taken(client)
+        records.begin(task_id)
         for _ in range(2):
             overdue(client, task_id)
             records.care()

@@ -1,7 +1,9 @@
 """How the queue stands, by what lies in a real Redis."""
 
+import re
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,10 @@ from orchestrator.jobs.metrics import QueueCollector, QueueLimits
 from orchestrator.jobs.overview import look, ping
 from orchestrator.redis_client import connect_briefly
 from tests.support.failover import running_pair
+from tests.support.redis_server import RedisServer
+
+SETTINGS = Path(__file__).parents[3] / "docs" / "settings.md"
+RIGHTS = re.compile(r"ACL SETUSER cxr on >PASSWORD (.+)")
 
 
 @pytest.mark.parametrize(
@@ -55,6 +61,34 @@ def test_it_can_be_seen_while_redis_has_no_memory_left(client: "redis.Redis") ->
         assert look(client).oldest_waiting_seconds == pytest.approx(100, abs=2)
     finally:
         client.config_set("maxmemory", 0)
+
+
+@pytest.mark.parametrize("hours", [-1, 0, 1])
+@pytest.mark.parametrize(("left", "workers"), [(90, 1), (60, 1), (50, 0)])
+def test_a_worker_lives_as_redis_last_heard_of_it_whatever_its_own_clock_says(
+    client: "redis.Redis", hours: int, left: int, workers: int
+) -> None:
+    moment = datetime.now(UTC) + timedelta(hours=hours)
+    client.sadd(keys.RQ_WORKERS, "rq:worker:a")
+    client.hset("rq:worker:a", mapping={"state": "idle", "last_heartbeat": moment.isoformat()})
+    client.expire("rq:worker:a", left)
+    assert look(client).workers == workers
+
+
+def test_it_can_be_seen_by_a_user_who_has_no_right_to_other_keys(server: RedisServer) -> None:
+    rights = RIGHTS.search(SETTINGS.read_text("utf-8"))
+    assert rights is not None
+    with server.client() as client:
+        client.execute_command(
+            "ACL", "SETUSER", "cxr", "reset", "on", ">secret", *rights[1].split()
+        )
+        client.hset(keys.task_key("a"), "created", time.time() - 100)
+        client.zadd(keys.RQ_SCHEDULED, {"a": time.time()})
+    url = server.url.replace("://", "://cxr:secret@")
+    with connect_briefly(url) as restricted:
+        assert look(restricted).oldest_waiting_seconds == pytest.approx(100, abs=2)
+        with pytest.raises(redis.exceptions.NoPermissionError):
+            restricted.get("another")
 
 
 @pytest.mark.parametrize("way", [ping, look])

@@ -13,8 +13,10 @@ import time
 import zipfile
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -24,6 +26,7 @@ import psutil
 import pytest
 import redis
 from rq.registry import FailedJobRegistry
+from rq.utils import now
 
 from orchestrator.blobs.base import upload_name
 from orchestrator.errors import (
@@ -34,6 +37,7 @@ from orchestrator.errors import (
 )
 from orchestrator.jobs import keys
 from orchestrator.jobs.horse import TaskWorker
+from orchestrator.jobs.ledger import LEASE_SECONDS
 from orchestrator.jobs.overview import look
 from orchestrator.jobs.rq_job import TaskJob, open_queue
 from orchestrator.jobs.run import JobFailedError, furnish, run_task
@@ -325,7 +329,7 @@ def test_a_task_that_is_forgotten_once_it_is_taken_costs_no_work_horse(
     client: "redis.Redis", settings: Settings, work: Callable[..., str]
 ) -> None:
     submit(settings, client)
-    assert work(FAKE_CALLER="hasty") == ""
+    assert work(FAKE_WORKER="hasty caller") == ""
     assert client.zcard(keys.RQ_STARTED) == 0
     assert client.keys("rq:execution*") == []
     assert client.keys("cxr:task:*") == []
@@ -487,6 +491,71 @@ def test_a_horse_that_somebody_else_has_seen_off_is_done_with(
     worker.dismiss()
     worker.make_ready()
     worker.dismiss()
+
+
+@pytest.mark.slow
+def test_a_task_that_takes_longer_than_a_lease_stays_with_its_worker(
+    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+) -> None:
+    task_id = submit(settings, client)
+    ledger = create_ledger(settings, client)
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(work, FAKE_MODEL="slow", FAKE_SECONDS=str(LEASE_SECONDS + 8))
+        while not working.done():
+            assert ledger.care() == []
+            time.sleep(0.5)
+    task = find(settings, client, task_id)
+    assert (task.status, task.attempts) == ("SUCCESS", 1)
+
+
+def test_a_worker_whose_clock_was_set_back_is_heard_of_all_the_same(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    worker = TaskWorker(open_queue(client), create_ledger(settings, client), 120, lambda: None)
+    worker.last_heartbeat = now() + timedelta(hours=1)
+    worker.heartbeat()
+    assert 85 < client.ttl(worker.key) <= 90
+
+
+def test_a_worker_that_ends_leaves_no_sign_of_life_though_redis_is_full(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    worker = TaskWorker(open_queue(client), create_ledger(settings, client), 120, lambda: None)
+    worker.register_birth()  # type: ignore[no-untyped-call]
+    assert look(client).workers == 1
+    client.config_set("maxmemory", 1)
+    try:
+        worker.close()
+        assert look(client).workers == 0
+    finally:
+        client.config_set("maxmemory", 0)
+
+
+def test_a_worker_leaves_the_jobs_of_one_whose_clock_is_behind(
+    client: "redis.Redis", settings: Settings
+) -> None:
+    task_id = submit(settings, client)
+    queue = open_queue(client)
+    job = TaskJob.fetch(task_id, connection=client, serializer=queue.serializer)
+    client.lrem(keys.RQ_QUEUE, 0, task_id)
+    client.zadd(keys.RQ_STARTED, {f"{task_id}:execution": time.time() - 10})
+    worker = TaskWorker(queue, create_ledger(settings, client), 120, lambda: None)
+    worker.run_maintenance_tasks()  # type: ignore[no-untyped-call]
+    assert not worker.should_run_maintenance_tasks
+    assert client.zcard(keys.RQ_SCHEDULED) == client.llen(keys.RQ_QUEUE) == 0
+    job.refresh()  # type: ignore[no-untyped-call]
+    assert job.retries_left == 40
+
+
+@pytest.mark.slow
+def test_a_clock_that_is_set_on_costs_no_task_its_worker(
+    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+) -> None:
+    task_id = submit(settings, client)
+    log = work(FAKE_MODEL="slow", FAKE_WORKER="jumpy clock")
+    assert "killed" not in log
+    task = find(settings, client, task_id)
+    assert (task.status, task.attempts) == ("SUCCESS", 1)
 
 
 @pytest.mark.slow

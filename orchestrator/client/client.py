@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 import httpx
 
+from orchestrator.access.mode import is_loopback
 from orchestrator.errors import BusyError, QueueFullError
 from orchestrator.settings import SettingsError, client_key
 
@@ -69,7 +70,18 @@ def open_client(server: str, timeout: float) -> httpx.Client:
     except SettingsError as err:
         raise click.ClickException(str(err)) from err
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return httpx.Client(base_url=server, timeout=timeout, headers=headers)
+    if is_loopback(httpx.URL(server).host):  # what is meant for this machine goes through no proxy
+        tls = httpx.create_ssl_context()
+        return httpx.Client(
+            base_url=server, timeout=timeout, headers=headers, verify=tls, trust_env=False
+        )
+    try:
+        return httpx.Client(base_url=server, timeout=timeout, headers=headers)
+    except (httpx.InvalidURL, ValueError, ImportError) as err:
+        raise click.ClickException(
+            "expected HTTP_PROXY, HTTPS_PROXY and ALL_PROXY to be addresses such as http://HOST:PORT, and NO_PROXY to"
+            f" be names and addresses of hosts, got one that can't be used ({type(err).__name__}); correct or unset it"
+        ) from err
 
 
 def _is_address(text: str) -> bool:

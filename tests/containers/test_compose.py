@@ -1,6 +1,12 @@
 """What compose.yaml promises, read out of the file: nothing of it needs a container engine."""
 
+import json
 import re
+import subprocess
+import sys
+import threading
+from functools import partial
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +18,7 @@ from orchestrator.settings import Settings
 from orchestrator.startup import read_settings
 from serving.contract import MODEL_NAME
 from tests.containers.env_example import COMPOSE, FILE, ROOT, STACK, env_example
+from tests.support.ports import free_port
 from tests.support.reckoning import api_memory, memory_limit, worker_memory
 
 KNOWN_FLAGS = {
@@ -163,6 +170,38 @@ def test_what_runs_on_is_watched_and_started_again(name: str) -> None:
     dockerfile = ROOT / service.get("build", {}).get("dockerfile", "none")
     watched = dockerfile.is_file() and "\nHEALTHCHECK --" in dockerfile.read_text()
     assert "healthcheck" in service or (watched and name == "api")
+
+
+@pytest.mark.parametrize("name", ["api", "worker"])
+def test_health_is_asked_for_without_a_proxy(name: str, tmp_path: Path) -> None:
+    """Docker gives containers the proxy of its user."""
+    (tmp_path / {"api": "health", "worker": "metrics"}[name]).touch()
+    with HTTPServer(
+        ("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    ) as asked:
+        threading.Thread(target=asked.serve_forever).start()
+        try:
+            port = str(asked.server_port)
+            dead = f"http://127.0.0.1:{free_port()}"
+            done = subprocess.run(
+                [sys.executable, *[word.replace("9100", port) for word in check_of(name)[1:]]],
+                env={"PORT": port, "http_proxy": dead, "HTTP_PROXY": dead},
+                check=False,
+            )
+        finally:
+            asked.shutdown()
+    assert done.returncode == 0
+
+
+def check_of(name: str) -> list[str]:
+    """Return the command that asks for a service's health."""
+    if "healthcheck" in SERVICES[name]:
+        command: list[str] = SERVICES[name]["healthcheck"]["test"][1:]
+    else:
+        text = (ROOT / "orchestrator" / "Dockerfile").read_text()
+        command = json.loads(text.split("HEALTHCHECK")[1].split("CMD ")[1].split("\n")[0])
+    assert command[0] == "python"
+    return command
 
 
 def test_a_model_server_that_is_deaf_to_sigterm_is_not_waited_for() -> None:

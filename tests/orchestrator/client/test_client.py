@@ -1,7 +1,9 @@
 import io
 import json
+import threading
 import zipfile
 from collections.abc import Callable
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from pathlib import Path
 
 import click
@@ -9,6 +11,7 @@ import httpx
 import pytest
 
 from orchestrator.client.client import ClientError, open_client, read_image, request_report, send
+from tests.support.ports import free_port
 
 
 def client(answer: Callable[[httpx.Request], httpx.Response]) -> httpx.Client:
@@ -222,6 +225,44 @@ def test_a_key_that_no_header_can_carry_is_refused_and_not_repeated(
     with pytest.raises(click.ClickException, match=r"^CXR_API_KEY: expected ") as caught:
         open_client("http://service", 1)
     assert key.strip() not in caught.value.message
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_what_is_meant_for_this_machine_goes_through_no_proxy(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+        monkeypatch.setenv(name.lower(), f"http://127.0.0.1:{free_port()}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            with open_client(f"http://{host}:{server.server_port}", 5) as http:
+                assert http.head("/").status_code == 200
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NO_PROXY", "localhost,[::1]"),
+        ("NO_PROXY", "fd00::/8"),
+        ("ALL_PROXY", "socks://user:hunter2@127.0.0.1:1080"),
+        ("ALL_PROXY", "socks5://user:hunter2@127.0.0.1:1080"),
+    ],
+)
+def test_a_proxy_that_can_not_be_used_is_told_and_not_repeated(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:3128")
+    for each in (name, name.lower()):
+        monkeypatch.setenv(each, value)
+    with pytest.raises(click.ClickException, match="expected HTTP_PROXY") as caught:
+        open_client("http://service", 1)
+    assert "hunter2" not in caught.value.message
 
 
 @pytest.mark.parametrize("server", ["", "localhost:5000", "ftp://service", "http://", "http://a:b"])

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 import traceback
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def test_values_are_read_by_their_own_types() -> None:
     ],
 )
 def test_a_bad_value_is_refused_naming_the_variable(name: str, value: str) -> None:
-    with pytest.raises(SettingsError, match=f"^{name}: expected .*, got '{value}'"):
+    with pytest.raises(SettingsError, match=f"^{name}: expected .*, got '{re.escape(value)}'"):
         Settings.from_mapping({name: value})
 
 

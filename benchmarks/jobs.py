@@ -81,7 +81,7 @@ def _beside(service: Service, radiographs: Sequence[bytes], effort: Effort) -> l
     stack = service.stack
     return [
         Figure(
-            "memory of a worker and its work-horse, shared pages counted once",
+            "memory of a worker and its work-horse, what four workers share in part",
             worker_megabytes(stack),
             "MB",
             bound=MEMORY_BOUND,

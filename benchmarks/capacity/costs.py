@@ -16,7 +16,8 @@ class Costs:
         processor: What it was measured on.
         model: The model server, at batches of eight, float32.
         worker: A worker and its work-horse, without overlays.
-        overlay: The work-horse, for each overlay.
+        first: The work-horse, for one overlay, and what all share.
+        overlay: The work-horse, for each further one.
         api: The API, for taking the upload and telling the state.
         redis: Redis.
         upload_bytes: Of the radiographs that were sent.
@@ -28,6 +29,7 @@ class Costs:
     processor: str
     model: float
     worker: float
+    first: float
     overlay: float
     api: float
     redis: float

@@ -43,7 +43,7 @@ class Plan:
 
 def worker_milliseconds(costs: Costs, overlays: int) -> float:
     """Return what a job costs its worker, in milliseconds of a core."""
-    return costs.worker + overlays * costs.overlay
+    return costs.worker + (costs.first + (overlays - 1) * costs.overlay if overlays else 0)
 
 
 def model_milliseconds(costs: Costs, accelerator: Accelerator | None) -> float:

@@ -171,8 +171,9 @@ def _measure(
             turns.seconds.setdefault(name, []).append(alone.percentile(0.5) / 1000)
         for name in crowded:
             before = core_seconds(name)
-            turns.rates.setdefault(name, []).append(load(name, EIGHT, many).rate)
-            spent = 1000 * (core_seconds(name) - before) / many
+            found = load(name, EIGHT, many)
+            turns.rates.setdefault(name, []).append(found.rate)
+            spent = 1000 * (core_seconds(name) - before) / len(found.milliseconds)
             turns.cores.setdefault(name, []).append(spent)
         if unserved is not None:
             with _stopped(family(name) for name in ports):

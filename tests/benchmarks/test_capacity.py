@@ -12,7 +12,8 @@ COSTS = Costs(
     processor="a test's",
     model=50.0,
     worker=20.0,
-    overlay=5.0,
+    first=5.0,
+    overlay=3.0,
     api=2.0,
     redis=4.0,
     upload_bytes=400_000,
@@ -31,6 +32,11 @@ def test_a_plan_by_hand() -> None:
     assert found.workers == 11
     assert found.cores == pytest.approx({"workers": 2.5, "API": 0.2, "Redis": 0.4, "model": 5.0})
     assert found.driver == "model"
+
+
+@pytest.mark.parametrize(("overlays", "cores"), [(0, 2.0), (1, 2.5), (5, 3.7)])
+def test_what_overlays_share_is_reckoned_once(overlays: int, cores: float) -> None:
+    assert plan(COSTS, 100, overlays=overlays).cores["workers"] == pytest.approx(cores)
 
 
 def test_a_gpu_takes_the_model_off_the_cores() -> None:

@@ -3,6 +3,7 @@
 import logging
 import math
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -167,11 +168,19 @@ def translated() -> Iterator[None]:
 def _log_cause(error: redis.RedisError) -> None:
     """Log an error's class and Redis' code, such as MISCONF: the rest may quote what was sent. Not at each request."""
     code = error.status_code or (_CODE.match(str(error)) or [""])[0]
-    cause = (type(error).__name__, code)
+    cause = (type(_below(error)).__name__, code)
     now = time.monotonic()
     if now - _logged.get(cause, -_LOG_SECONDS) >= _LOG_SECONDS:
         _logged[cause] = now
         _log.warning("Redis failed", extra={"error": cause[0], "redis_code": code})
+
+
+def _below(error: BaseException) -> BaseException:
+    """Return what TLS says is wrong, if that is why Redis can't be reached: to wait would not help."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, ssl.SSLError):
+        found = found.__context__
+    return found or error
 
 
 class Script:

@@ -1,7 +1,10 @@
 import logging
 import os
+import socket
+import threading
 import tracemalloc
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -107,6 +110,27 @@ def test_the_log_tells_once_why_redis_does_nothing_and_quotes_nothing(
     _, logged = failing(server.url, caplog, *set_secret)
     client.config_set("min-replicas-to-write", 0)
     assert logged == [("ResponseError", "NOREPLICAS")]
+
+
+def test_the_log_tells_if_tls_is_why_redis_can_not_be_reached(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    caller, _ = listening.accept()
+                    with caller:
+                        caller.sendall(b"-ERR no TLS\r\n")
+                        caller.recv(1000)
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"rediss://127.0.0.1:{listening.getsockname()[1]}/0"
+        detail, logged = failing(address, caplog, "PING")
+        listening.shutdown(socket.SHUT_RDWR)
+    assert detail == "Redis can't be reached or is starting; try again shortly"
+    assert logged == [("SSLError", "")]
 
 
 INCREMENT = "return redis.call('INCR', KEYS[1])"

@@ -1,6 +1,7 @@
 """Run the HTTP API alone: ``cxr serve``."""
 
 import asyncio
+import socket
 from contextlib import suppress
 from typing import Final, cast
 
@@ -11,6 +12,7 @@ from orchestrator import logs
 from orchestrator.app import create_app
 from orchestrator.connections import protocol
 from orchestrator.memory import keep_freed_memory
+from orchestrator.settings import Settings
 from orchestrator.startup import read_settings, require_what_is_kept, settings_explained
 from orchestrator.telemetry.port import open_port
 from serving.scheduling import work_in_batches
@@ -46,6 +48,20 @@ def serve() -> None:
     )
     app.state.is_stopping = lambda: server.should_exit
     with suppress(KeyboardInterrupt):
-        server.run()
+        server.run(sockets=_sockets(settings))
     if not server.started:
         raise SystemExit(_STARTUP_FAILURE)
+
+
+def _sockets(settings: Settings) -> list[socket.socket] | None:
+    """Return a socket for IPv4 and IPv6 where the address is any of either; asyncio's would be for IPv6 alone."""
+    if settings.host != "::":
+        return None
+    address = ("::", settings.port)
+    try:
+        return [socket.create_server(address, family=socket.AF_INET6, dualstack_ipv6=True)]
+    except OSError as err:
+        raise click.ClickException(
+            f"HOST, PORT: expected an address of this machine and a port of it that is free, got {settings.host} and"
+            f" {settings.port} ({err.strerror}); correct them"
+        ) from err

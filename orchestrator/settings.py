@@ -158,7 +158,9 @@ def _setting(default: _T, parse: Callable[[str], _T], text: str, *, secret: bool
 class Settings:
     """Hold every setting of the service; build it with :meth:`from_mapping`."""
 
-    host: str = _setting("127.0.0.1", str, "Address the API listens on.")
+    host: str = _setting(
+        "127.0.0.1", str, "Address the API listens on; `::` is any, of IPv4 and IPv6."
+    )
     port: int = _setting(5000, _integer(0, 65535), "Port the API listens on; 0 takes a free one.")
     data_dir: Path = _setting(Path(".data"), Path, "Folder for everything the service writes.")
     log_level: str = _setting(

@@ -1,8 +1,11 @@
 """Slow clients, as real sockets, against the real server."""
 
 import json
+import os
 import re
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -287,3 +290,32 @@ def test_a_slow_crowd_does_not_keep_others_out(api: httpx.Client, tmp_path: Path
     for client in crowd:
         assert drip(client) == b""
         client.close()
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_any_address_is_one_of_ipv4_and_of_ipv6(tmp_path: Path) -> None:
+    with running_api(tmp_path / "log", HOST="::", ACCESS="open") as client:
+        port = client.base_url.port
+        for host in ("127.0.0.1", "[::1]"):
+            assert httpx.get(f"http://{host}:{port}/health").status_code == 200
+
+
+def test_a_port_of_any_address_that_is_taken_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestrator", "serve"],
+            env={
+                **os.environ,
+                "DATA_DIR": str(tmp_path),
+                "HOST": "::",
+                "ACCESS": "open",
+                "PORT": port,
+            },
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert f"got :: and {port}" in done.stderr

@@ -14,6 +14,7 @@ import httpx
 
 from orchestrator.access.mode import is_loopback
 from orchestrator.errors import BusyError, QueueFullError
+from orchestrator.jobs.callbacks import trusted_certificates
 from orchestrator.settings import SettingsError, client_key
 
 _PATH: Final = "/densenet_predict"
@@ -58,7 +59,7 @@ def open_client(server: str, timeout: float) -> httpx.Client:
     """Return a client of a service that shows the key in CXR_API_KEY, if there is one.
 
     Raises:
-        click.ClickException: The address or the key can't be used.
+        click.ClickException: The address, the key, the certificates or the proxies can't be used.
     """
     if not _is_address(server):
         raise click.BadParameter(
@@ -67,16 +68,16 @@ def open_client(server: str, timeout: float) -> httpx.Client:
         )
     try:
         key = client_key()
+        tls = trusted_certificates()
     except SettingsError as err:
         raise click.ClickException(str(err)) from err
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     if is_loopback(httpx.URL(server).host):  # what is meant for this machine goes through no proxy
-        tls = httpx.create_ssl_context()
         return httpx.Client(
             base_url=server, timeout=timeout, headers=headers, verify=tls, trust_env=False
         )
     try:
-        return httpx.Client(base_url=server, timeout=timeout, headers=headers)
+        return httpx.Client(base_url=server, timeout=timeout, headers=headers, verify=tls)
     except (httpx.InvalidURL, ValueError, ImportError) as err:
         raise click.ClickException(
             "expected HTTP_PROXY, HTTPS_PROXY and ALL_PROXY to be addresses such as http://HOST:PORT, and NO_PROXY to"

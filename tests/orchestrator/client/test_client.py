@@ -265,6 +265,15 @@ def test_a_proxy_that_can_not_be_used_is_told_and_not_repeated(
     assert "hunter2" not in caught.value.message
 
 
+@pytest.mark.parametrize("server", ["https://127.0.0.1", "https://service"])
+def test_certificates_that_can_not_be_read_are_told(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "gone.pem"))
+    with pytest.raises(click.ClickException, match=r"^SSL_CERT_FILE: expected a file of certific"):
+        open_client(server, 1)
+
+
 @pytest.mark.parametrize("server", ["", "localhost:5000", "ftp://service", "http://", "http://a:b"])
 def test_a_server_that_is_no_address_is_a_mistake_of_usage(server: str) -> None:
     with pytest.raises(click.UsageError, match="expected an address such as http://") as caught:

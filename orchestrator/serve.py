@@ -1,6 +1,7 @@
 """Run the HTTP API alone: ``cxr serve``."""
 
 import asyncio
+import logging
 import socket
 from contextlib import suppress
 from typing import Final, cast
@@ -16,6 +17,8 @@ from orchestrator.settings import Settings
 from orchestrator.startup import read_settings, require_what_is_kept, settings_explained
 from orchestrator.telemetry.port import open_port
 from serving.scheduling import work_in_batches
+
+_log = logging.getLogger(__name__)
 
 # What is under way when it is told to stop may take so long; with Kubernetes' preStop, less than its pods' grace.
 GRACE_SECONDS: Final = 45
@@ -59,9 +62,12 @@ def _sockets(settings: Settings) -> list[socket.socket] | None:
         return None
     address = ("::", settings.port)
     try:
-        return [socket.create_server(address, family=socket.AF_INET6, dualstack_ipv6=True)]
+        bound = socket.create_server(address, family=socket.AF_INET6, dualstack_ipv6=True)
     except OSError as err:
         raise click.ClickException(
             f"HOST, PORT: expected an address of this machine and a port of it that is free, got {settings.host} and"
             f" {settings.port} ({err.strerror}); correct them"
         ) from err
+    # uvicorn tells of addresses that it binds itself alone
+    _log.info("listening", extra={"port": bound.getsockname()[1]})
+    return [bound]

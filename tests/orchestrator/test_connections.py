@@ -298,6 +298,8 @@ def test_any_address_is_one_of_ipv4_and_of_ipv6(tmp_path: Path) -> None:
         port = client.base_url.port
         for host in ("127.0.0.1", "[::1]"):
             assert httpx.get(f"http://{host}:{port}/health").status_code == 200
+    (told,) = [line for line in (tmp_path / "log").read_text().splitlines() if "listening" in line]
+    assert json.loads(told)["port"] == port
 
 
 def test_a_port_of_any_address_that_is_taken_is_told(tmp_path: Path) -> None:

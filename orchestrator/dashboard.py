@@ -12,6 +12,7 @@ import click
 from orchestrator import logs
 from orchestrator.access.browsers import host_name
 from orchestrator.access.mode import is_loopback
+from orchestrator.listening import listen
 from orchestrator.security_headers import DEFAULTS
 from orchestrator.settings import Settings, SettingsError
 from orchestrator.startup import read_settings, settings_explained
@@ -33,6 +34,7 @@ def dashboard() -> None:
     try:
         with settings_explained():
             app = create_dashboard(settings)
+            listener, *_ = listen("DASHBOARD_", settings.dashboard_host, settings.dashboard_port)
         from werkzeug.serving import make_server  # noqa: PLC0415 - an optional package
     except ModuleNotFoundError as err:
         raise click.ClickException(f"the dashboard is not installed; {_EXTRA}") from err
@@ -40,7 +42,7 @@ def dashboard() -> None:
     # The first process of a container is deaf to signals that it has not asked for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     make_server(
-        settings.dashboard_host, settings.dashboard_port, app, threaded=True
+        *listener.getsockname()[:2], app, threaded=True, fd=listener.fileno()
     ).serve_forever()
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import socket
 from contextlib import suppress
 from typing import Final, cast
 
@@ -12,8 +11,8 @@ import uvicorn
 from orchestrator import logs
 from orchestrator.app import create_app
 from orchestrator.connections import protocol
+from orchestrator.listening import listen
 from orchestrator.memory import keep_freed_memory
-from orchestrator.settings import Settings
 from orchestrator.startup import read_settings, require_what_is_kept, settings_explained
 from orchestrator.telemetry.port import open_port
 from serving.scheduling import work_in_batches
@@ -36,11 +35,12 @@ def serve() -> None:
     with settings_explained():
         app = create_app(settings)
         open_port(settings, app.state.registry)
+        sockets = listen("", settings.host, settings.port)
+    # uvicorn tells of addresses that it binds itself alone
+    _log.info("listening", extra={"port": sockets[0].getsockname()[1]})
     server = uvicorn.Server(
         uvicorn.Config(
             app,
-            host=settings.host,
-            port=settings.port,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -51,23 +51,6 @@ def serve() -> None:
     )
     app.state.is_stopping = lambda: server.should_exit
     with suppress(KeyboardInterrupt):
-        server.run(sockets=_sockets(settings))
+        server.run(sockets=sockets)
     if not server.started:
         raise SystemExit(_STARTUP_FAILURE)
-
-
-def _sockets(settings: Settings) -> list[socket.socket] | None:
-    """Return a socket for IPv4 and IPv6 where the address is any of either; asyncio's would be for IPv6 alone."""
-    if settings.host != "::":
-        return None
-    address = ("::", settings.port)
-    try:
-        bound = socket.create_server(address, family=socket.AF_INET6, dualstack_ipv6=True)
-    except OSError as err:
-        raise click.ClickException(
-            f"HOST, PORT: expected an address of this machine and a port of it that is free, got {settings.host} and"
-            f" {settings.port} ({err.strerror}); correct them"
-        ) from err
-    # uvicorn tells of addresses that it binds itself alone
-    _log.info("listening", extra={"port": bound.getsockname()[1]})
-    return [bound]

@@ -2,7 +2,6 @@
 
 import fcntl
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ import httpx
 import serving
 from orchestrator import dashboard, embedded_redis, logs, model_source
 from orchestrator.access.mode import choose_access
+from orchestrator.listening import listen
 from orchestrator.publish_model import explained
 from orchestrator.settings import Settings, SettingsError, names_redis
 from orchestrator.startup import read_settings, require_data_dir, settings_explained
@@ -37,7 +37,8 @@ def up() -> None:
         choose_access(settings)
         _check_metrics_ports(settings)
     with _only_one(settings.data_dir):
-        port = _free_port(settings.host, settings.port)
+        with settings_explained():
+            port = _free_port(settings.host, settings.port)
         folder = _servable(settings)
         _run(settings, port, _children(settings, port, folder))
 
@@ -139,12 +140,13 @@ def _dashboard(
     with settings_explained():
         dashboard.check_access(settings)
     try:
-        port = _free_port(settings.dashboard_host, settings.dashboard_port)
-    except click.ClickException:
-        port = None
-    if port in (None, api_port):
+        port = _free_port(settings.dashboard_host, settings.dashboard_port, "DASHBOARD_")
+    except SettingsError as err:
+        click.echo(f"No dashboard: {err}.")
+        return []
+    if port == api_port:
         click.echo(
-            f"No dashboard: port {settings.dashboard_port} is taken; set DASHBOARD_PORT to another."
+            f"No dashboard: PORT and DASHBOARD_PORT are both {port}; set one of them to another."
         )
         return []
     return [Child("dashboard", command, {**environment, "DASHBOARD_PORT": str(port)})]
@@ -195,16 +197,10 @@ def _announce(url: str) -> bool:
     return True
 
 
-def _free_port(host: str, port: int) -> int:
+def _free_port(host: str, port: int, prefix: str = "") -> int:
     """Return a port that can be bound: the one asked for, or any if it is 0."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as err:
-            raise click.ClickException(
-                f"port {port} of {host} can't be used ({err.strerror}); set PORT to another"
-            ) from err
-        bound: int = probe.getsockname()[1]
-        return bound
+    sockets = listen(prefix, host, port)
+    bound: int = sockets[0].getsockname()[1]
+    for each in sockets:
+        each.close()
+    return bound

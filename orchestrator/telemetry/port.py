@@ -2,7 +2,8 @@
 
 from prometheus_client import CollectorRegistry, start_http_server
 
-from orchestrator.settings import Settings, SettingsError
+from orchestrator.listening import address_explained
+from orchestrator.settings import Settings
 
 
 def open_port(settings: Settings, registry: CollectorRegistry) -> None:
@@ -13,10 +14,6 @@ def open_port(settings: Settings, registry: CollectorRegistry) -> None:
     """
     if settings.metrics_port is None:
         return
-    try:
-        start_http_server(settings.metrics_port, settings.metrics_host, registry)
-    except OSError as err:
-        raise SettingsError(
-            f"METRICS_HOST, METRICS_PORT: expected an address of this machine and a port of it that is free, one for"
-            f" each process, got {settings.metrics_host} and {settings.metrics_port} ({err.strerror}); correct them"
-        ) from err
+    host, port = settings.metrics_host, settings.metrics_port
+    with address_explained("METRICS_", host, port):
+        start_http_server(port, host, registry)

@@ -302,22 +302,31 @@ def test_any_address_is_one_of_ipv4_and_of_ipv6(tmp_path: Path) -> None:
     assert json.loads(told)["port"] == port
 
 
-def test_a_port_of_any_address_that_is_taken_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "::"])
+def test_a_port_that_is_taken_is_told(host: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        done = subprocess.run(
-            [sys.executable, "-m", "orchestrator", "serve"],
-            env={
-                **os.environ,
-                "DATA_DIR": str(tmp_path),
-                "HOST": "::",
-                "ACCESS": "open",
-                "PORT": port,
-            },
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = serve(tmp_path, HOST=host, PORT=port)
     assert done.returncode == 1
-    assert f"got :: and {port}" in done.stderr
+    assert "HOST, PORT: " in done.stderr
+    assert f"got {host} and {port} (Address already in use); set another" in done.stderr
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "name.invalid"])
+def test_so_is_an_address_of_another_machine(host: str, tmp_path: Path) -> None:
+    done = serve(tmp_path, HOST=host)
+    assert done.returncode == 1
+    assert "HOST, PORT: expected an address of this machine" in done.stderr
+    assert f"got {host} and " in done.stderr
+
+
+def serve(data_dir: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run ``cxr serve`` with settings that end it."""
+    return subprocess.run(
+        [sys.executable, "-m", "orchestrator", "serve"],
+        env={**os.environ, "DATA_DIR": str(data_dir), "ACCESS": "open", **settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

@@ -1,6 +1,7 @@
 import os
 import pickle
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -199,3 +200,14 @@ def test_a_password_is_asked_for(environment: dict[str, str], tmp_path: Path) ->
 def test_without_a_password_it_listens_on_loopback_only(host: str) -> None:
     with pytest.raises(SettingsError, match=r"^DASHBOARD_PASSWORD: "):
         create_dashboard(Settings.from_mapping({"DASHBOARD_HOST": host}))
+
+
+def test_a_port_that_is_taken_is_told(environment: dict[str, str], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        log = tmp_path / "log"
+        port = str(taken.getsockname()[1])
+        service = Service([*CXR, "dashboard"], {**environment, "DASHBOARD_PORT": port}, log)
+        service.start()
+        assert service.running.wait(30) == 1
+    told = "DASHBOARD_HOST, DASHBOARD_PORT: expected an address of this machine"
+    assert told in log.read_text()

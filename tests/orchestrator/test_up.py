@@ -1,5 +1,6 @@
 """Which processes ``cxr up`` starts; tests/test_up.py starts them."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -48,4 +49,17 @@ def test_a_dashboard_on_the_apis_port_is_left_out(
     settings = Settings.from_mapping({"DATA_DIR": str(tmp_path), "DASHBOARD_PORT": str(port)})
     named = [[child.name for child in up._children(settings, api, tmp_path)] for api in (port, 1)]
     assert ["dashboard" in names for names in named] == [False, True]
-    assert f"No dashboard: port {port} is taken" in capsys.readouterr().out
+    assert f"No dashboard: PORT and DASHBOARD_PORT are both {port}; " in capsys.readouterr().out
+
+
+def test_so_is_one_whose_port_is_taken_or_whose_address_is_not_here(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for setting in ({"DASHBOARD_PORT": port}, {"DASHBOARD_HOST": "192.0.2.1"}):
+            given = {"DATA_DIR": str(tmp_path), "DASHBOARD_PASSWORD": "secret", **setting}
+            children = up._children(Settings.from_mapping(given), 1, tmp_path)
+            assert "dashboard" not in [child.name for child in children]
+            told = capsys.readouterr().out
+            assert "No dashboard: DASHBOARD_HOST, DASHBOARD_PORT: expected an address" in told

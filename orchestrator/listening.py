@@ -1,0 +1,48 @@
+"""Listen on an address that settings name, or say that it can't be had."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from orchestrator.settings import SettingsError
+
+
+@contextmanager
+def address_explained(prefix: str, host: str, port: int) -> Iterator[None]:
+    """Name the settings of an address that can't be listened on.
+
+    Args:
+        prefix: What the settings' names begin with: ``METRICS_`` for METRICS_HOST and METRICS_PORT.
+        host: The value of the one.
+        port: That of the other.
+
+    Raises:
+        SettingsError: The address is not this machine's, or the port is taken.
+    """
+    try:
+        yield
+    except OSError as err:
+        reason = str(err.strerror).partition(" (")[0]  # to which create_server adds the address
+        raise SettingsError(
+            f"{prefix}HOST, {prefix}PORT: expected an address of this machine and a port of it that no other process"
+            f" has, got {host} and {port} ({reason}); set another"
+        ) from err
+
+
+def listen(prefix: str, host: str, port: int) -> list[socket.socket]:
+    """Return a socket for each address that a name stands for; ``::`` is any of IPv6 and of IPv4.
+
+    Args:
+        prefix: As for :func:`address_explained`.
+        host: An address, or the name of some.
+        port: A port, or 0 for any that is free.
+
+    Raises:
+        SettingsError: One of them can't be listened on.
+    """
+    with address_explained(prefix, host, port):
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return [
+            socket.create_server(address, family=family, dualstack_ipv6=host == "::")
+            for family, *_, address in found
+        ]

@@ -39,6 +39,8 @@ class FakeServer:
     cards: dict[int, ModelCard] = field(default_factory=lambda: {1: CARD})
     labels: dict[str, int] = field(default_factory=dict)
     outputs: dict[str, NDArray[np.float32]] = field(default_factory=lambda: dict(OUTPUTS))
+    told: bytes = b""  # in place of a card
+    cut: bool = False  # whether tensors come with a byte too few
     failures: list[tuple[grpc.StatusCode, str]] = field(default_factory=list)
     during_predict: Callable[[], None] = lambda: None
     describes: int = 0
@@ -66,7 +68,7 @@ class FakeServer:
             self.describes += 1
             response.outputs["card"].dtype = wire.DT_STRING
             response.outputs["card"].tensor_shape.dim.add(size=1)
-            response.outputs["card"].string_val.append(card.to_json().encode())
+            response.outputs["card"].string_val.append(self.told or card.to_json().encode())
             return response
         shape = tensors.decode(request.inputs["image"]).shape
         self.shapes.append(shape)
@@ -75,6 +77,8 @@ class FakeServer:
         self.during_predict()
         for name, array in self.outputs.items():
             response.outputs[name].CopyFrom(tensors.encode(array))
+            if self.cut:
+                response.outputs[name].tensor_content = response.outputs[name].tensor_content[1:]
         return response
 
     def status(
@@ -217,6 +221,19 @@ def test_servers_that_answer_in_turn_with_versions_of_two_input_sizes_are_asked_
             assert fake.shapes[-1] == (1, servable.card.input_height, 6, 1)
 
 
+def test_versions_that_are_gone_whenever_they_are_asked_for_are_given_up() -> None:
+    sizes = cycle((8, 4))
+    fake = FakeServer()
+
+    def preprocess(card: ModelCard) -> NDArray[np.uint8]:
+        fake.cards = {max(fake.cards) + 1: replace(CARD, input_height=next(sizes))}
+        return np.zeros((card.input_height, 6), np.uint8)
+
+    with connected(fake) as client, pytest.raises(errors.ModelMovedError, match="being replaced"):
+        client.predict(preprocess)
+    assert max(fake.cards) == 1 + model_client._ATTEMPTS
+
+
 def test_a_version_that_goes_as_it_has_answered_is_left_for_the_next() -> None:
     fake = FakeServer()
 
@@ -302,6 +319,19 @@ def test_outputs_that_contradict_the_card_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("fake", "what"),
+    [(FakeServer(told=b'{"name": 1}'), "model card"), (FakeServer(cut=True), "logits")],
+    ids=["card", "tensor"],
+)
+def test_what_cannot_be_read_is_refused(fake: FakeServer, what: str) -> None:
+    with (
+        connected(fake) as client,
+        pytest.raises(errors.ModelContractError, match=f"its {what} can't be read"),
+    ):
+        client.predict(pixels)
+
+
+@pytest.mark.parametrize(
     "image",
     [np.zeros((0, 4), np.uint8), np.zeros((1, 4, 6), np.uint8), np.zeros((4, 6), np.float32)],
     ids=["empty", "rank", "type"],
@@ -378,6 +408,17 @@ def test_a_slow_model_is_a_timeout() -> None:
         with pytest.raises(errors.ModelTimeoutError):
             client.predict(pixels)
         released.set()
+
+
+def test_so_is_a_deadline_that_passed_while_an_image_was_prepared() -> None:
+    def preprocess(card: ModelCard) -> NDArray[np.uint8]:
+        time.sleep(0.6)
+        return pixels(card)
+
+    fake = FakeServer()
+    with connected(fake, deadline=0.5) as client, pytest.raises(errors.ModelTimeoutError):
+        client.predict(preprocess)
+    assert not fake.shapes
 
 
 def test_a_closed_port_is_unavailable_at_once() -> None:

@@ -266,6 +266,21 @@ def test_a_task_that_is_put_back_and_done_during_its_call_is_called_for_again(
     assert len({headers["X-CXR-Delivery"] for headers, _ in receiver.calls}) == 2
 
 
+def test_a_call_whose_task_was_forgotten_by_age_is_given_up(
+    client: "redis.Redis",
+    settings: Settings,
+    receiver: Receiver,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    task_id = finished(client, settings, receiver, fails=False)
+    client.delete(keys.task_key(task_id))
+    due_at_once(client)
+    assert Callbacks(client, create_ledger(settings, client), SECRET).deliver_one()
+    assert not receiver.calls
+    assert client.zcard(keys.OUTBOX) == 0
+    assert [record.getMessage() for record in caplog.records] == ["callback given up"]
+
+
 def test_a_call_whose_task_is_forgotten_by_age_meanwhile_leaves_nothing(
     client: "redis.Redis", settings: Settings, receiver: Receiver
 ) -> None:

@@ -37,6 +37,11 @@ end
 local function longer(key, ttl)
   if redis.call('TTL', key) < ttl then redis.call('EXPIRE', key, ttl) end
 end
+-- What is held is found longer than it is counted: what is due stays counted for ever if it isn't found.
+local function count_for(ttl)
+  longer(SIZES, ttl)
+  longer(HELD, redis.call('TTL', SIZES) + 1)
+end
 local function release(name)
   local size = redis.call('HGET', SIZES, name)
   if size then
@@ -50,8 +55,7 @@ local function hold(name, size, ttl)
   redis.call('HSET', SIZES, name, size)
   redis.call('HINCRBY', SIZES, 'total', size)
   redis.call('ZADD', HELD, time() + ttl, name)
-  longer(SIZES, ttl)
-  longer(HELD, ttl)
+  count_for(ttl)
 end
 local function open_until(id, seconds)
   redis.call('ZADD', OPEN, time() + seconds, id)
@@ -62,7 +66,8 @@ local function keep(id, ttl)
   local upload = 'upload-' .. id
   local till = redis.call('ZSCORE', HELD, upload)
   if till then redis.call('ZADD', HELD, math.max(tonumber(till), time() + ttl), upload) end
-  for _, key in ipairs({OPEN, HELD, SIZES}) do longer(key, ttl) end
+  longer(OPEN, ttl)
+  count_for(ttl)
 end
 -- Tells whether a task is not forgotten, or one of a batch's.
 local function is_left(id)

@@ -137,6 +137,24 @@ def test_the_upload_of_a_failed_task_is_counted_once_and_held_as_long_as_a_resul
     assert records.held_bytes() == 0
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_bytes_that_are_gone_are_counted_no_more_though_nothing_else_is_held(
+    client: "redis.Redis", settings: Settings, fails: bool
+) -> None:
+    settings = replace(settings, queue_ttl=100, result_ttl=1)
+    records = create_ledger(settings, client)
+    task_id = create_submitter(settings, client).submit(ONE).identifier
+    records.begin(task_id)
+    if fails:
+        records.fail(task_id, NotAnImageError("bad"))
+    else:
+        records.succeed(task_id, 3)
+    assert records.held_bytes() > 0
+    time.sleep(1.5)
+    records.care()
+    assert records.held_bytes() == 0
+
+
 def test_the_upload_goes_at_the_moment_of_success(
     client: "redis.Redis", settings: Settings
 ) -> None:

@@ -162,7 +162,7 @@ def _reaches_names(manifests: Manifests, source: Workload) -> bool:
 def _reaches_outside(manifests: Manifests, source: Workload) -> bool:
     return any(
         {port["port"] for port in rule["ports"]} == {443}
-        and any(peer.get("ipBlock", {}).get("cidr") == "0.0.0.0/0" for peer in rule["to"])
+        and {"0.0.0.0/0", "::/0"} <= {peer.get("ipBlock", {}).get("cidr") for peer in rule["to"]}
         for spec in _policies(manifests, source, "Egress")
         for rule in spec.get("egress", [])
     )

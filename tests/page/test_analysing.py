@@ -347,6 +347,20 @@ def test_results_are_deleted_when_nobody_looks_at_them_any_more(
     eventually(lambda: stack.client.get(task).status_code == httpx.codes.NOT_FOUND)
 
 
+def test_whoever_goes_back_to_the_page_finds_no_image(browser: Browser, address: str) -> None:
+    with visiting(browser, address) as page:
+        analyse(page, png(bright_cell()))
+        page.evaluate("addEventListener('pageshow', (event) => { window.kept = event.persisted; })")
+        page.goto(f"{address}/docs")
+        page.evaluate("history.back()")
+        expect(page.get_by_role("heading", name="Analyse a radiograph")).to_be_visible()
+        expect(page.locator("#service")).to_contain_text("Model")
+        assert page.evaluate("window.kept")
+        assert page.locator("#radiograph").get_attribute("src") is None
+        assert "Contrast:" not in page.locator("#result").inner_text()
+        analyse(page, png(bright_cell()))
+
+
 def test_stages_are_shown_as_they_are_reached(page: Page, stack: Stack) -> None:
     (worker,) = stack.workers
     bar, text = page.get_by_role("progressbar", name="Analysing"), page.locator("#progress-text")
@@ -394,6 +408,49 @@ def test_every_control_has_a_name_and_all_text_stands_out(
     assert (sum(map(int, re.findall(r"\d+", paper))) < 200) is dark
     assert 'button "Choose an image"' in start
     assert 'img "The radiograph, upright"' in result
+
+
+def test_bars_and_marks_are_there_where_the_readers_colours_take_the_place_of_others(
+    browser: Browser, address: str
+) -> None:
+    with visiting(browser, address, forced_colors="active") as page:
+        analyse(page, png(bright_cell()))
+        shot = page.locator("#labels .row", has_text="Contrast").locator(".bar").screenshot()
+    with Image.open(io.BytesIO(shot)) as bar:
+        colours = bar.convert("RGB").getcolors() or []
+    assert len([count for count, _ in colours if count > 20]) >= 3  # track, length and mark
+
+
+def test_print_has_the_notice_in_its_place_and_every_bar(browser: Browser, address: str) -> None:
+    with visiting(browser, address) as page:
+        analyse(page, png(bright_cell()))
+        page.emulate_media(media="print")
+        styles = """(part) => ["#labels .bar", ".ramp", ".sample"].map(
+          (each) => getComputedStyle(document.querySelector(each), part).printColorAdjust)"""
+        assert {*page.evaluate(styles), *page.evaluate(styles, "::before")} == {"exact"}
+        page.evaluate("scrollTo(0, 400)")
+        notice = page.locator(".notice").bounding_box()
+        assert notice is not None
+        assert notice["y"] < 0
+
+
+def test_the_notice_hides_no_label_that_has_the_focus(browser: Browser, address: str) -> None:
+    zoomed = {"width": 640, "height": 360}  # 1280 by 720 at 200 %
+    with visiting(browser, address, viewport=zoomed) as page:
+        analyse(page, png(bright_cell()))
+        page.get_by_role("radio").last.focus()
+        # The browser scrolls no further than it must to what is seen in part.
+        page.locator(".row").nth(-2).evaluate(
+            "row => scrollBy(0, row.getBoundingClientRect().top + 20)"
+        )
+        page.keyboard.press("ArrowUp")
+        expect(page.locator(".row").nth(-2).get_by_role("radio")).to_be_checked()
+        row, notice = (
+            page.locator(each).bounding_box() for each in (".row:has(:checked)", ".notice")
+        )
+        assert row is not None
+        assert notice is not None
+        assert row["y"] >= notice["y"] + notice["height"]
 
 
 def test_a_phone_shows_everything_without_scrolling_sideways(

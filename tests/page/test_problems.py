@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, Route, expect
@@ -189,6 +190,74 @@ def test_a_proxy_that_answers_for_the_service_for_a_while_costs_no_result(
     choose(page, IMAGE)
     expect_result(page)
     assert left == []
+
+
+@pytest.mark.parametrize("path", ["tasks/*", "tasks/*/result"])
+def test_a_limit_of_requests_costs_no_result_and_leaves_none(
+    path: str, page: Page, stack: Stack
+) -> None:
+    posted: list[str] = []
+    refused = {"GET": 2, "DELETE": 1}
+    problem = {"title": "Too many requests", "status": 429, "detail": "wait", "request_id": "1"}
+
+    def limit(route: Route) -> None:
+        if refused.get(route.request.method):
+            refused[route.request.method] -= 1
+            headers = {"Content-Type": "application/problem+json", "Retry-After": "1"}
+            route.fulfill(status=429, headers=headers, json=problem)
+        else:
+            route.continue_()
+
+    page.route("**/tasks/*/events", lambda route: route.abort())
+    page.route(f"**/{path}", limit)
+    page.on("request", lambda each: posted.append(each.url) if each.method == "POST" else None)
+    with page.expect_response(
+        lambda each: each.url.endswith("/result") and each.status == httpx.codes.OK
+    ) as answer:
+        choose(page, IMAGE)
+        told = "More was asked than is allowed in a while; asking again."
+        expect(page.locator("#progress-text")).to_contain_text(told)
+    expect_result(page)
+    assert len(posted) == 1
+    with page.expect_response(lambda each: each.request.method == "DELETE" and each.ok):
+        page.get_by_role("button", name="Delete and start over").click()
+    task = answer.value.url.removesuffix("/result")
+    assert stack.client.get(task).status_code == httpx.codes.NOT_FOUND
+    assert not any(refused[method] for method in ("GET", "DELETE") if path == "tasks/*")
+
+
+def test_an_upload_whose_answer_is_lost_is_not_worked_on_twice(page: Page, stack: Stack) -> None:
+    accepted: list[str] = []
+
+    def lose(route: Route) -> None:
+        accepted.append(route.fetch().json()["task_id"])
+        route.abort()
+
+    page.route("**/async/densenet_predict", lose, times=1)
+    choose(page, IMAGE)
+    expect_problem(page, "The service can't be reached", "There was no answer.")
+    with page.expect_response("**/async/densenet_predict") as answer:
+        page.get_by_role("button", name="Try again").click()
+    assert [answer.value.json()["task_id"]] == accepted
+    expect_result(page)
+    with page.expect_response(lambda each: each.request.method == "DELETE"):
+        page.get_by_role("button", name="Delete and start over").click()
+    assert stack.client.get(f"/tasks/{accepted[0]}").status_code == httpx.codes.NOT_FOUND
+    with page.expect_response("**/async/densenet_predict") as answer:
+        choose(page, IMAGE)
+    assert answer.value.json()["task_id"] not in accepted  # chosen anew, it is another task
+    expect_result(page)
+
+
+def test_a_folder_is_told_from_a_service_that_is_away(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    point = {"x": 300, "y": 300}
+    data = {"items": [], "files": [str(tmp_path / "study")], "dragOperationsMask": 1}
+    devtools = page.context.new_cdp_session(page)
+    for type in ("dragEnter", "dragOver", "drop"):
+        devtools.send("Input.dispatchDragEvent", {"type": type, **point, "data": data})
+    expect_problem(page, "A file that can't be read", "Expected one image, got a folder")
+    expect(page.get_by_role("button", name="Try again")).to_be_hidden()
 
 
 def test_what_fails_after_another_image_was_begun_does_not_end_that(

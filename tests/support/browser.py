@@ -37,7 +37,10 @@ def running_browser() -> Iterator[Browser]:
     }
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=list(_FLAGS), env=dict(environment)
+            executable_path=CHROMIUM,
+            args=list(_FLAGS),
+            ignore_default_args=["--disable-back-forward-cache"],  # users have it
+            env=dict(environment),
         )
         try:
             yield browser

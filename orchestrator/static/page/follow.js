@@ -5,14 +5,15 @@ import { ask } from "./problem.js";
 
 const DONE = new Set(["SUCCESS", "FAILURE"]);
 
-/** Call `show` with the task whenever it has changed, until it is done; with null while the service is out of reach. */
-export async function follow(task, show, signal) {
-  if (!(await listen(task, show, signal))) {
-    await poll(task, show, signal);
-  }
+/**
+ * Return the task once it is done. Until then call `show` with it whenever it has changed, and `wait` with the problem
+ * whenever the service can't be asked.
+ */
+export async function follow(task, { show, wait, signal }) {
+  return (await listen(task, show, signal)) ?? (await poll(task, show, wait, signal));
 }
 
-/** Listen to the task's events, and return whether it is done; false if the connection broke. */
+/** Listen to the task's events, and return it once it is done; null if the connection broke. */
 function listen(task, show, signal) {
   return new Promise((resolve, reject) => {
     const source = new EventSource(`tasks/${task}/events`);
@@ -24,29 +25,30 @@ function listen(task, show, signal) {
       const found = JSON.parse(event.data);
       show(found);
       if (DONE.has(found.status)) {
-        end(resolve, true);
+        end(resolve, found);
       }
     });
     // The service's own event of that name, or a broken connection: asking tells which.
-    source.addEventListener("error", () => end(resolve, false));
+    source.addEventListener("error", () => end(resolve, null));
     signal.addEventListener("abort", () => end(reject, signal.reason));
   });
 }
 
-async function poll(task, show, signal) {
-  for (;;) {
+async function poll(task, show, wait, signal) {
+  for (let seconds = 0; ; await pause(seconds)) {
     try {
       const found = await (await ask(`tasks/${task}`, { signal })).json();
       show(found);
       if (DONE.has(found.status)) {
-        return;
+        return found;
       }
+      seconds = 0;
     } catch (problem) {
       if (!problem.passes) {
         throw problem;
       }
-      show(null);
+      wait(problem);
+      seconds = problem.retryAfter;
     }
-    await pause();
   }
 }

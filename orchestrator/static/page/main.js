@@ -4,7 +4,7 @@ import { byId } from "./elements.js";
 import { follow } from "./follow.js";
 import { watchForImages } from "./picker.js";
 import { Problem } from "./problem.js";
-import { showSending, showTask } from "./progress.js";
+import { showSending, showTask, showWaiting } from "./progress.js";
 import { clearReport, showReport } from "./result.js";
 import { showService } from "./service.js";
 import { showStatistics, watchSeries } from "./statistics.js";
@@ -41,8 +41,8 @@ async function analyse(chosen) {
       return;
     }
     task = accepted;
-    await follow(task, showTask, signal);
-    showReport(await fetchReport(task, signal));
+    const done = await follow(task, { show: showTask, wait: showWaiting, signal });
+    showReport(await fetchReport(done, { wait: showWaiting, signal }));
     show("result");
     image = null;
     showStatistics();
@@ -69,13 +69,18 @@ function defect(error) {
   return new Problem({ title: "This page has a defect", detail: `It can't go on: ${error.message}.`, status: 500 });
 }
 
-/** Delete what lies on the server, and begin anew. */
-async function startOver() {
-  const ended = work;
-  ended.abort();
+/** Take everything of an image off the page. */
+function clear() {
+  work.abort();
   image = null;
   clearReport();
   show("start");
+}
+
+/** Delete what lies on the server, and begin anew. */
+async function startOver() {
+  const ended = work;
+  clear();
   showService();
   try {
     await forgetTask();
@@ -106,6 +111,12 @@ byId("cancel").addEventListener("click", startOver);
 byId("over").addEventListener("click", startOver);
 byId("another").addEventListener("click", startOver);
 byId("again").addEventListener("click", () => analyse(image));
-addEventListener("pagehide", tidy);
-showService();
-showStatistics();
+// The browser may keep the page as it is, and show it to whoever goes back.
+addEventListener("pagehide", () => {
+  clear();
+  tidy();
+});
+addEventListener("pageshow", () => {
+  showService();
+  showStatistics();
+});

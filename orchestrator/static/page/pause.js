@@ -2,7 +2,7 @@
 
 const MILLISECONDS = 1000;
 
-/** Resolve after a second. */
-export function pause() {
-  return new Promise((resolve) => setTimeout(resolve, MILLISECONDS));
+/** Resolve after so many seconds, or after one if that is more. */
+export function pause(seconds = 0) {
+  return new Promise((resolve) => setTimeout(resolve, MILLISECONDS * Math.max(1, seconds)));
 }

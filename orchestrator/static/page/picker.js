@@ -21,6 +21,7 @@ export function watchForImages(isOpen, take, refuse) {
   // Anywhere on the page: a file that misses the mark would make the browser leave the page.
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
+    event.dataTransfer.dropEffect = isOpen() ? "copy" : "none";
     drop.classList.toggle("aimed", isOpen());
   });
   document.addEventListener("dragleave", () => drop.classList.remove("aimed"));

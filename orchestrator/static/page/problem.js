@@ -4,13 +4,14 @@ const UNREACHABLE = {
   title: "The service can't be reached",
   detail: "There was no answer. The network may be down, or the service is being restarted.",
 };
+const LIMIT = 429;
 const ADVICE = new Map([
   [401, "Reload the page to enter a key."],
   [403, "This key may not do that: ask whoever runs the service."],
-  [429, "More was asked than this key may."],
+  [LIMIT, "More was asked than this key may."],
   [500, "Quote the reference below when you report it."],
 ]);
-const PASSING = new Set([429, 503, 504]);
+const PASSING = new Set([LIMIT, 503, 504]);
 const AWAY = new Set([0, 502, 503, 504]);
 
 /** What went wrong, for people. */
@@ -38,6 +39,11 @@ export class Problem extends Error {
   /** Whether the service is away, as nothing or a proxy answers: its own answers have a reference. */
   get isAway() {
     return !this.reference && AWAY.has(this.status);
+  }
+
+  /** Whether only so much may be asked in a while, and that is reached. */
+  get isLimit() {
+    return this.status === LIMIT;
   }
 
   /** What to do, beyond what the detail says. */

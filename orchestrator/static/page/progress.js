@@ -11,7 +11,6 @@ const STEPS = new Map([
   ["storing", "Storing the result"],
 ]);
 const NAMES = [...STEPS.keys()];
-const LOST = "The service is out of reach; asking again. The image was accepted and is not lost.";
 
 /** Show that an image is on its way. */
 export function showSending() {
@@ -20,17 +19,21 @@ export function showSending() {
   reach("sending", `${STEPS.get("sending")}.`);
 }
 
-/** Show a task as the service describes it, or null while the service is out of reach. */
+/** Show a task as the service describes it. */
 export function showTask(task) {
-  if (task === null) {
-    say(LOST);
-  } else if (task.status === "RETRY") {
+  if (task.status === "RETRY") {
     reach("waiting", `Something it needs is away: ${task.waiting_for}. It is tried again by itself.`);
   } else if (task.status === "PENDING") {
     reach("waiting", `${STEPS.get("waiting")}${task.position ? `: place ${task.position} in the queue` : ""}.`);
   } else if (STEPS.has(task.stage)) {
     reach(task.stage, `${STEPS.get(task.stage)}.`);
   }
+}
+
+/** Say that the service can't be asked for a task just now. */
+export function showWaiting({ isLimit }) {
+  const why = isLimit ? "More was asked than is allowed in a while" : "The service is out of reach";
+  say(`${why}; asking again. The image was accepted and is not lost.`);
 }
 
 function reach(step, text) {

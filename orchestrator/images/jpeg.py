@@ -14,7 +14,8 @@ _MARKER: Final = re.compile(rb"\xff([\xc0-\xcf\xd9-\xfe])")
 _MARKER_LENGTH: Final = 2
 _SCAN: Final = 0xDA
 _END: Final = 0xD9
-_LOSSLESS_FRAME: Final = 0xF7  # of JPEG-LS (ITU-T T.87, C.1)
+_LOSSLESS_FRAME: Final = 0xC3
+_JPEG_LS_FRAME: Final = 0xF7  # ITU-T T.87, C.1
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _BITS: Final = 2  # behind the segment's length
 _USUAL_BITS: Final = 8
@@ -42,12 +43,17 @@ def has_too_many_segments(file: bytes) -> bool:
 def unread_kind(file: bytes) -> str | None:
     """Say what a JPEG of a kind that Pillow does not read is; None if it is of another kind, or no JPEG."""
     for marker, start in _segments(file):
-        if marker == _LOSSLESS_FRAME:
+        if marker == _JPEG_LS_FRAME:
             return "a JPEG-LS image"
         if marker in _FRAMES:
             bits = int.from_bytes(file[start + _BITS : start + _BITS + 1])
             return f"a JPEG of {bits} bits a sample" if bits > _USUAL_BITS else None
     return None
+
+
+def is_lossless(file: bytes) -> bool:
+    """Tell whether a JPEG's frame is lossless (annex H): libjpeg-turbo leaves its colours as they are."""
+    return next((each for each, _ in _segments(file) if each in _FRAMES), None) == _LOSSLESS_FRAME
 
 
 def has_equal_pictures(file: bytes, others: Iterable[tuple[int, int]]) -> bool:

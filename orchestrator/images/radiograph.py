@@ -35,6 +35,7 @@ from orchestrator.images.jpeg import (
     MOST_SEGMENTS,
     has_equal_pictures,
     has_too_many_segments,
+    is_lossless,
     unread_kind,
 )
 from orchestrator.images.png import (
@@ -183,7 +184,7 @@ def decode(upload: bytes, *, max_pixels: int) -> Radiograph:
             raise _damaged(image.format)
         _refuse_endless_parts(image, len(upload))
         refuse_unsound(image)
-        if image.format == "JPEG":
+        if image.format == "JPEG" and not is_lossless(upload):
             image.draft("L", image.size)  # decodes luma only; without effect on CMYK
         if (plain := _plain(image, upload)) is not None:
             return Radiograph(plain, digest)

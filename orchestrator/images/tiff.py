@@ -15,7 +15,14 @@ from orchestrator.errors import UnsupportedFormatError
 
 _WHITE_IS_ZERO: Final = 0  # PhotometricInterpretation
 _OLD_JPEG: Final = 6  # Compression
-_LZMA: Final = 34925  # of libtiff's own
+_JPEG: Final = 7
+# By libtiff's own numbers. LZMA keeps as large a dictionary as its file asks for; WebP is in Pillow's table, but not in
+# the libtiff that comes with it.
+_UNPACKED_BY_NOBODY: Final = {
+    34925: "LZMA, which may take more memory than its pixels do",
+    50001: "WebP",
+}
+_DEEP_JPEG: Final = 12  # bits a sample
 _UNSIGNED: Final = 1  # SampleFormat
 _PLANE_BY_PLANE: Final = 2  # PlanarConfiguration
 _HIGHEST_BIT_FIRST: Final = 1  # FillOrder
@@ -165,11 +172,15 @@ def refuse_unsound(file: Image.Image) -> None:
             "expected unsigned samples, or a file without compression, got compressed samples of another kind that"
             " begin with the highest byte; save the image as PNG and send that"
         )
-    # Keeps as large a dictionary as its file asks for
-    if file.tag_v2.get(TiffImagePlugin.COMPRESSION) == _LZMA:
+    if packing := _UNPACKED_BY_NOBODY.get(file.tag_v2.get(TiffImagePlugin.COMPRESSION, 0)):
         raise UnsupportedFormatError(
-            "expected a TIFF that is compressed in another way, got one packed by LZMA, which may take more memory than"
-            " its pixels do; save the image as PNG and send that"
+            f"expected a TIFF that is compressed in another way, got one packed by {packing}; save the image as PNG and"
+            " send that"
+        )
+    if _loses_last_column(file):
+        raise UnsupportedFormatError(
+            "expected an even width of a TIFF whose samples are packed as JPEG of 12 bits, got an odd one, whose last"
+            " column would be lost; save the image as 16-bit PNG and send that"
         )
     apart = file.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION) == _PLANE_BY_PLANE
     if apart and not _is_read_plane_by_plane(file):
@@ -234,6 +245,20 @@ def is_unsigned(file: Image.Image) -> bool:
         isinstance(file, TiffImagePlugin.TiffImageFile)
         and file.mode == "I"
         and _has_unsigned_samples(file)
+    )
+
+
+def _loses_last_column(file: TiffImagePlugin.TiffImageFile) -> bool:
+    """Tell whether libtiff leaves out the last sample of each row: of JPEG of 12 bits it takes them by twos.
+
+    Tiles have a width that is a multiple of 16 (TIFF 6.0, section 15).
+    """
+    tags = file.tag_v2
+    return (
+        tags.get(TiffImagePlugin.COMPRESSION) == _JPEG
+        and _DEEP_JPEG in tags.get(TiffImagePlugin.BITSPERSAMPLE, ())
+        and TiffImagePlugin.STRIPOFFSETS in tags
+        and file.width % 2 == 1
     )
 
 

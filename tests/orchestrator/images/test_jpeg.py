@@ -8,6 +8,7 @@ from PIL import Image
 from orchestrator import errors
 from orchestrator.images.jpeg import has_equal_pictures, has_too_many_segments
 from orchestrator.images.radiograph import decode
+from tests.support.foreign_files import LOSSLESS_JPEG
 from tests.support.images import ORIENTATION, encoded, gradient
 
 LIMIT = 40_000_000
@@ -88,6 +89,13 @@ def test_ordinary_jpegs_are_read(parameters: dict[str, int]) -> None:
         expected = np.asarray(image)
 
     np.testing.assert_array_equal(np.asarray(decode(file, max_pixels=LIMIT).image), expected)
+
+
+def test_lossless_colours_become_luma() -> None:
+    red, green = np.meshgrid(np.arange(33) * 7, np.arange(32) * 8)
+    luma = 0.299 * red + 0.587 * green + 0.114 * 100  # ITU-R BT.601
+    read = np.asarray(decode(LOSSLESS_JPEG, max_pixels=10_000).image)
+    assert np.abs(read - luma).max() <= 1
 
 
 def test_a_jpeg_that_is_cut_anywhere_is_looked_through() -> None:

@@ -14,6 +14,11 @@ from PIL import Image, TiffImagePlugin
 from orchestrator.errors import NotAnImageError, UnsupportedFormatError
 from orchestrator.images.radiograph import decode
 from orchestrator.images.tiff import has_too_many_numbers
+from tests.support.foreign_files import (
+    DEEP_JPEG_IN_TIFF,
+    DEEP_JPEG_OF_ODD_WIDTH_IN_TIFF,
+    WEBP_IN_TIFF,
+)
 from tests.support.images import encoded, gradient
 
 LIMIT = 1_000_000
@@ -458,6 +463,21 @@ def test_lzma_is_refused_as_its_file_says_how_much_memory_it_takes() -> None:
     assert first_row(encoded(image, "TIFF", compression="tiff_deflate")) == [0] * 256
     with pytest.raises(UnsupportedFormatError, match="got one packed by LZMA"):
         decode(encoded(image, "TIFF", compression="lzma"), max_pixels=LIMIT)
+
+
+def test_webp_is_refused_as_libtiff_comes_without_it() -> None:
+    with pytest.raises(UnsupportedFormatError, match="got one packed by WebP; save the image"):
+        decode(WEBP_IN_TIFF, max_pixels=LIMIT)
+
+
+def test_jpeg_of_twelve_bits_is_read_where_no_column_is_lost() -> None:
+    samples = np.add.outer(np.arange(32) * 40, np.arange(32) * 60)
+    read = np.asarray(decode(DEEP_JPEG_IN_TIFF, max_pixels=LIMIT).image).astype(int)
+    assert np.abs(read - samples * 255 / samples.max()).max() <= 2  # it is lossy
+    with pytest.raises(
+        UnsupportedFormatError, match=r"an even width .* save the image as 16-bit PNG"
+    ):
+        decode(DEEP_JPEG_OF_ODD_WIDTH_IN_TIFF, max_pixels=LIMIT)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])

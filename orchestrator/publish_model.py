@@ -35,10 +35,7 @@ def publish_model(folder: Path) -> None:
 
 def _is_there(folder: Path, digest: str, source: str) -> bool:
     """Tell whether this model was exported last, and is still there: a broken version may have been taken away."""
-    last, _, version = source.partition(" ")
-    there = model_source.versions(folder)
-    # Earlier releases wrote no version
-    return last == digest and (int(version) in there if version else bool(there))
+    return source in {f"{digest} {version}" for version in model_source.versions(folder)}
 
 
 @contextmanager

@@ -181,8 +181,6 @@ def _packed(name: str, value: str) -> tuple[str, bytes]:
 
 def _read(fields: Mapping[bytes, bytes]) -> dict[str, str]:
     """Return what an entry says, as texts; what it says nothing of is left out."""
-    if len(fields) > 1:
-        return _read_earlier(fields)
     ((texts, packed),) = fields.items()
     found = dict(zip(FIELDS, text(texts).split(_BETWEEN), strict=True))
     for name in _IDENTIFIERS:
@@ -190,18 +188,6 @@ def _read(fields: Mapping[bytes, bytes]) -> dict[str, str]:
             found[name] = str(uuid.UUID(bytes=packed[:_PACKED_BYTES]))
             packed = packed[_PACKED_BYTES:]
     return {name: value for name, value in found.items() if value}
-
-
-def _read_earlier(fields: Mapping[bytes, bytes]) -> dict[str, str]:
-    """Read an entry of a time when each had all the names, and identifiers were values of their own."""
-    found: dict[str, str] = {}
-    for field, value in fields.items():
-        name = text(field)
-        if name in _IDENTIFIERS and len(value) == _PACKED_BYTES:
-            found[name] = str(uuid.UUID(bytes=value))
-        elif value:
-            found[name] = text(value)
-    return found
 
 
 def _entry(identifier: str, fields: Mapping[str, str]) -> AuditEntry:

@@ -53,5 +53,5 @@ def upload_name(task_id: str) -> str:
 
 
 def result_name(task_id: str, attempt: int) -> str:
-    """Return the name of what a try of a task resulted in; that of the first is as earlier versions have it."""
-    return f"result-{task_id}" if attempt == 1 else f"result-{task_id}-{attempt}"
+    """Return the name of what a try of a task resulted in."""
+    return f"result-{task_id}-{attempt}"

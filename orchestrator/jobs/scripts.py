@@ -79,7 +79,7 @@ local function is_left(id)
 end
 -- Returns the name of what a try resulted in; see result_name in blobs/base.py.
 local function result_name(id, attempt)
-  return 'result-' .. id .. (attempt == 1 and '' or '-' .. attempt)
+  return 'result-' .. id .. '-' .. attempt
 end
 -- Takes a task out of whatever RQ would give it to a worker from.
 local function unqueue(id)

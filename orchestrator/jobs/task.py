@@ -66,7 +66,7 @@ class Task:
         batch: Identifier of its batch, or empty.
         audit: Seconds that the audit trail keeps its end, or 0 to leave it out.
         pictures: Name of its pictures in the store, or empty as long as none were put there.
-        kept: Number of the try that it succeeded with, whose result is kept; as long as none has, it says nothing.
+        kept: Number of the try that it succeeded with, whose result is kept; 0 as long as none has.
     """
 
     task_id: str
@@ -87,7 +87,7 @@ class Task:
     batch: str = ""
     audit: int = 0
     pictures: str = ""
-    kept: int = 1
+    kept: int = 0
 
     @classmethod
     def from_record(cls, task_id: str, record: Mapping[str, str]) -> "Task":
@@ -118,7 +118,7 @@ class Task:
             batch=record.get("batch", ""),
             audit=int(record.get("audit", 0)),
             pictures=record.get("pictures", ""),
-            kept=int(record.get("kept", 1)),  # earlier versions name every result as the first
+            kept=int(record.get("kept", 0)),
         )
 
     def as_record(self) -> dict[str, str]:

@@ -235,24 +235,6 @@ def test_entries_go_when_they_are_old_by_the_clock_of_redis(redis: RedisServer) 
         assert 60 < client.ttl("cxr:audit") <= 70
 
 
-@pytest.mark.parametrize("task", [UNKNOWN, uuid.UUID(UNKNOWN).bytes], ids=["text", "binary"])
-def test_entries_of_earlier_versions_are_read_as_well(
-    redis: RedisServer, task: str | bytes
-) -> None:
-    entry: dict[Any, Any] = {"caller": "", "action": "task", "outcome": "ok", "status": ""}
-    with redis.client() as client:
-        client.xadd("cxr:audit", entry | {"task_id": task, "request_id": ""})
-        (found,) = AuditReader(client).read(None, 10)["entries"]
-    assert {**found, "id": "", "time": ""} == {
-        "id": "",
-        "time": "",
-        "caller": "",
-        "action": "task",
-        "outcome": "ok",
-        "task_id": UNKNOWN,
-    }
-
-
 def test_looks_at_the_trail_are_in_it_and_only_admins_have_them(api: httpx.Client) -> None:
     assert api.get("/audit", headers=bearer(READ)).status_code == 403
     trail(api, 0)

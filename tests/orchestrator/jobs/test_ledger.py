@@ -867,7 +867,7 @@ def test_forgetting_a_task_in_any_state_leaves_no_trace(
         records.retry(task_id, ModelUnavailableError("away"))
         client.zadd(keys.RQ_SCHEDULED, {task_id: time.time() + 60})
     elif status == "SUCCESS":
-        client.set(f"cxr:blob:result-{task_id}", b"result")
+        client.set(f"cxr:blob:result-{task_id}-1", b"result")
         records.succeed(task_id, 6)
         client.zadd(keys.RQ_FINISHED, {task_id: time.time() + 60})
         client.set(f"{keys.RQ_RESULTS}{task_id}", b"RQ's own")

@@ -214,26 +214,6 @@ def test_a_try_that_is_not_told_that_it_has_ended_its_task_leaves_its_result(
     assert content
 
 
-@pytest.mark.parametrize("blobs", ["redis", "disk"])
-def test_a_result_that_an_earlier_version_has_kept_is_found_and_deleted(
-    client: "redis.Redis", settings: Settings, blobs: str
-) -> None:
-    """All of its tries gave it the same name, and the task does not say which it was."""
-    settings = replace(settings, blobs=blobs)
-    desk = create_desk(settings, client, create_store(settings))
-    task_id = submit(settings, client)
-    for _ in range(2):
-        desk.ledger.begin(task_id)
-    create_workshop(settings, client).blobs.put(f"result-{task_id}", b"result", 100)
-    desk.ledger.succeed(task_id, 6)
-    client.hdel(keys.task_key(task_id), "kept")
-    assert desk.result(task_id)[1] == b"result"
-    desk.forget(task_id)
-    assert client.keys("cxr:blob:*") == []
-    assert list(settings.data_dir.glob("blobs/*")) == []
-    assert client.hget(keys.SIZES, "total") == b"0"
-
-
 def test_pictures_are_found_by_whoever_has_another_secret_of_the_store(
     client: "redis.Redis", settings: Settings
 ) -> None:
@@ -643,7 +623,7 @@ def test_with_blobs_on_the_disk_redis_holds_records_only(
     assert content is not None
     assert client.keys("cxr:blob:*") == []
     names = [path.name for path in (settings.data_dir / "blobs").iterdir()]
-    assert names == [f"result-{task_id}"]
+    assert names == [f"result-{task_id}-1"]
     desk.forget(task_id)
     assert list((settings.data_dir / "blobs").iterdir()) == []
 
@@ -664,7 +644,7 @@ def test_blobs_are_found_and_deleted_where_they_were_kept_before(
         in_redis = [text(key).removeprefix("cxr:blob:") for key in client.keys("cxr:blob:*")]
         return sorted(on_disk + in_redis)
 
-    left = [f"result-{done}", f"upload-{failed}", f"upload-{waiting}"]
+    left = [f"result-{done}-1", f"upload-{failed}", f"upload-{waiting}"]
     swept = [f"upload-{done}"] if before == "disk" else []  # by whoever keeps none there, in time
     assert kept() == sorted(left + swept)
     _, content = create_desk(was, client, create_store(was)).result(done)
@@ -802,7 +782,7 @@ def test_what_was_accepted_is_done_after_less_may_be_held(
     work(QUEUE_BYTES="1000")
     tasks = [find(settings, client, task_id) for task_id in task_ids]
     assert [(task.status, task.attempts) for task in tasks] == [("SUCCESS", 1)] * 3
-    results = [client.strlen(f"cxr:blob:result-{task_id}") for task_id in task_ids]
+    results = [client.strlen(f"cxr:blob:result-{task_id}-1") for task_id in task_ids]
     assert min(results) > 500  # the three are more than 1.5 times QUEUE_BYTES
     assert int(client.hget(keys.SIZES, "total") or 0) == sum(results)
 

@@ -96,11 +96,12 @@ def _address(text: str) -> str:
     return text
 
 
-def _hosts(text: str) -> str:
-    for host in filter(None, map(str.strip, text.split(","))):
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(filter(None, map(str.strip, text.lower().split(","))))
+    for host in hosts:
         if not re.fullmatch(r"([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?", host, re.ASCII):
             raise ValueError("hosts such as HOST or HOST:8443, comma-separated")
-    return text
+    return hosts
 
 
 def _base_url(text: str) -> str:
@@ -110,15 +111,13 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
-def _origins(text: str) -> str:
-    for origin in text.split(","):
-        parts = urlsplit(origin.strip())
-        if f"{parts.scheme}://{parts.netloc}" != origin.strip() or parts.scheme not in (
-            "http",
-            "https",
-        ):
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(map(str.strip, text.split(",")))
+    for origin in origins:
+        parts = urlsplit(origin)
+        if f"{parts.scheme}://{parts.netloc}" != origin or parts.scheme not in ("http", "https"):
             raise ValueError("origins such as https://HOST, without a path, comma-separated")
-    return text
+    return origins
 
 
 def _redis_url(text: str) -> str:
@@ -201,8 +200,8 @@ class Settings:
         "Entries of the audit trail that are kept, about; the oldest go first.",
     )
 
-    cors_origins: str | None = _setting(
-        None,
+    cors_origins: tuple[str, ...] = _setting(
+        (),
         _origins,
         "Sites whose scripts may ask, comma-separated, such as https://HOST; none if unset.",
     )
@@ -340,8 +339,8 @@ class Settings:
         _integer(1, 2**40),
         "Bytes of bodies that an API process takes in at once before it answers 503.",
     )
-    callback_hosts: str | None = _setting(
-        None,
+    callback_hosts: tuple[str, ...] = _setting(
+        (),
         _hosts,
         "Hosts that `callback_url` may name, comma-separated; none if this or CALLBACK_SECRET is unset.",
     )
@@ -425,6 +424,11 @@ class Settings:
         settings = cls(**values)
         settings._check_cloudinary()
         return settings
+
+    @property
+    def called_hosts(self) -> tuple[str, ...]:
+        """Return the hosts that may be called when a task is done: none where calls can't be signed."""
+        return self.callback_hosts if self.callback_secret else ()
 
     def _check_cloudinary(self) -> None:
         """Refuse half an account: pictures would go to the disk unnoticed."""

@@ -27,7 +27,7 @@ def read_settings() -> Settings:
     with settings_explained():
         settings = Settings.from_environment()
         check_tracing(settings)
-        if settings.callback_hosts and settings.callback_secret:
+        if settings.called_hosts:
             trusted_certificates()
     if settings.thresholds is not None:
         try:

@@ -77,10 +77,9 @@ class Site:
 
 def site_of(settings: Settings, *, with_keys: bool) -> Site:
     """Return what browsers see of a service with these settings."""
-    origins = (settings.cors_origins or "").split(",")
     return Site(
         public=settings.public_url or "",
-        origins=frozenset(origin.strip() for origin in origins if origin),
+        origins=frozenset(settings.cors_origins),
         is_local=settings.access is None and not with_keys,
     )
 

@@ -90,7 +90,7 @@ return tries or tonumber(ARGV[3])
 """
 
 
-def checked_url(url: str, hosts: str | None) -> str:
+def checked_url(url: str, hosts: Sequence[str]) -> str:
     """Return an address that may be called.
 
     Args:
@@ -102,8 +102,7 @@ def checked_url(url: str, hosts: str | None) -> str:
     """
     if not url:
         return ""
-    allowed = [host.strip().lower() for host in (hosts or "").split(",") if host.strip()]
-    if not allowed:
+    if not hosts:
         raise ParameterError(
             "callback_url: expected none, as this service calls nobody (CALLBACK_HOSTS and CALLBACK_SECRET are not both"
             " set); leave it out and ask for the task's status"
@@ -118,7 +117,7 @@ def checked_url(url: str, hosts: str | None) -> str:
             "callback_url: expected an address of printable ASCII without blanks and without a fragment, got another"
             " character; percent-encode it"
         )
-    if not _is_allowed(url, allowed):
+    if not _is_allowed(url, hosts):
         raise ParameterError(
             "callback_url: expected an https address on one of the hosts that the operator allows"
             " (CALLBACK_HOSTS), got another one"

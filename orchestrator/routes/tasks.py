@@ -119,10 +119,7 @@ def callback_url(request: Request, fields: Mapping[str, Any]) -> str:
         ParameterError: It may not be called, or stands in the query.
     """
     refuse_in_query(request.query_params, [CALLBACK_URL])
-    settings = services(request).settings
-    return checked_url(
-        CALLBACK_URL.read(fields), settings.callback_hosts if settings.callback_secret else None
-    )
+    return checked_url(CALLBACK_URL.read(fields), services(request).settings.called_hosts)
 
 
 def idempotency(request: Request) -> str:

@@ -53,7 +53,7 @@ def env_example() -> str:
     parts = [_HEAD, _INSIDE.format(", ".join(sorted(wiring)))]
     for field in dataclasses.fields(Settings):
         name = field.name.upper()
-        default = "" if field.default is None else str(field.default)
+        default = "" if field.default in (None, ()) else str(field.default)
         parts.append(_entry(name, default, str(field.metadata["help"])))
     parts.append("# Of the stack alone.\n")
     parts += [_entry(*entry) for entry in STACK]

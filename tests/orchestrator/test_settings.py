@@ -133,5 +133,5 @@ def test_settings_of_access_are_read_strictly(name: str, value: str) -> None:
 def test_every_setting_is_documented_with_its_default() -> None:
     text = DOCS.read_text()
     for field in dataclasses.fields(Settings):
-        default = "" if field.default is None else f"`{field.default}`"
+        default = "" if field.default in (None, ()) else f"`{field.default}`"
         assert f"| `{field.name.upper()}` | {default} | {field.metadata['help']} |" in text

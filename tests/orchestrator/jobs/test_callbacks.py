@@ -486,7 +486,7 @@ def test_an_answer_of_broken_tls_counts_as_a_try(
 )
 def test_addresses_that_are_not_allowed_are_refused(url: str) -> None:
     with pytest.raises(ParameterError, match=r"^callback_url: "):
-        checked_url(url, "pacs.example, ris.example:8443")
+        checked_url(url, ["pacs.example", "ris.example:8443"])
 
 
 @pytest.mark.parametrize(
@@ -502,14 +502,14 @@ def test_addresses_that_are_not_allowed_are_refused(url: str) -> None:
 )
 def test_why_an_address_is_refused_is_told(url: str, reason: str) -> None:
     with pytest.raises(ParameterError, match=reason):
-        checked_url(url, "pacs.example")
+        checked_url(url, ["pacs.example"])
 
 
 def test_allowed_addresses_are_taken_as_they_are() -> None:
-    hosts = "pacs.example, ris.example:8443, rad.example:443"
+    hosts = ["pacs.example", "ris.example:8443", "rad.example:443"]
     addresses = ["https://pacs.example/x?y=1", "https://RIS.example:8443/", ""]
     addresses += ["https://pacs.example:443/x", "https://rad.example/", "https://rad.example:443/"]
     for url in addresses:
         assert checked_url(url, hosts) == url
     with pytest.raises(ParameterError):
-        checked_url("https://pacs.example/x", None)
+        checked_url("https://pacs.example/x", [])

@@ -2,8 +2,6 @@
 
 import csv
 import io
-import re
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -14,33 +12,16 @@ from starlette.routing import Route
 from orchestrator.answers import AuditAnswer
 from orchestrator.audit.trail import FIELDS
 from orchestrator.errors import NotFoundError
-from orchestrator.routes.kinds import Choice, Parameter, WholeNumber, refuse_unknown
+from orchestrator.routes.kinds import Choice, Parameter, Text, WholeNumber, refuse_unknown
 from orchestrator.services import services
 
 _COLUMNS: Final = ("id", "time", *FIELDS)
 
-
-@dataclass(frozen=True)
-class EntryId:
-    """Take the identifier of an entry."""
-
-    expected: str = "the id of an entry such as 1795591371474-0"
-    pattern: str = "^[0-9]{1,15}-[0-9]{1,15}$"
-
-    def read(self, value: Any) -> str:
-        """Return the identifier."""
-        text = str(value)
-        if re.fullmatch(self.pattern.strip("^$"), text) is None:
-            raise ValueError(self.expected)
-        return text
-
-    def schema(self) -> dict[str, Any]:
-        """Return the JSON Schema of what is taken."""
-        return {"type": "string", "pattern": self.pattern}
-
-
 AFTER: Final = Parameter[str | None](
-    "after", EntryId(), "Id of the last entry that was seen: `next` of the answer before.", None
+    "after",
+    Text("the id of an entry such as 1795591371474-0", "^[0-9]{1,15}-[0-9]{1,15}$"),
+    "Id of the last entry that was seen: `next` of the answer before.",
+    None,
 )
 COUNT: Final = Parameter("count", WholeNumber(1, 10_000), "How many entries at most.", 1000)
 FORMAT: Final = Parameter("format", Choice(("json", "csv")), "What to answer.", "json")

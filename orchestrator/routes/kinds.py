@@ -246,7 +246,7 @@ class IsoDate:
     def read(self, value: Any) -> date:
         """Return the date; ``date.fromisoformat`` alone takes 2026-W47-7 as well."""
         text = str(value)
-        if re.fullmatch(self.pattern.strip("^$"), text) is None:
+        if re.fullmatch(self.pattern, text) is None:
             raise ValueError(self.expected)
         return date.fromisoformat(text)
 
@@ -257,16 +257,17 @@ class IsoDate:
 
 @dataclass(frozen=True)
 class Text:
-    """Take a text; further rules are the reader's."""
+    """Take a text, of a pattern or any; further rules are the reader's."""
 
     expected: str = "text"
+    pattern: str = ""
 
     def read(self, value: Any) -> str:
         """Return the text."""
-        if not isinstance(value, str):
-            raise ValueError(self.expected)  # noqa: TRY004 - the refusal of every kind
+        if not isinstance(value, str) or (self.pattern and not re.fullmatch(self.pattern, value)):
+            raise ValueError(self.expected)
         return value
 
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of what is taken."""
-        return {"type": "string"}
+        return {"type": "string"} | ({"pattern": self.pattern} if self.pattern else {})

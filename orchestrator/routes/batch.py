@@ -12,12 +12,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from orchestrator.answers import AcceptedBatchAnswer, BatchAnswer
-from orchestrator.errors import (
-    MalformedBodyError,
-    MissingFileError,
-    ServiceError,
-    TaskNotFoundError,
-)
+from orchestrator.errors import MalformedBodyError, MissingFileError, ServiceError
 from orchestrator.images import archive
 from orchestrator.jobs.submit import Submission
 from orchestrator.middleware.throttle import charge
@@ -25,7 +20,7 @@ from orchestrator.problems import note
 from orchestrator.routes.forms import read_form, uploaded_files
 from orchestrator.routes.labels import refuse_early
 from orchestrator.routes.parameters import options
-from orchestrator.routes.tasks import POLL_AGAIN, UUID, callback_url, idempotency
+from orchestrator.routes.tasks import POLL_AGAIN, callback_url, idempotency, identifier
 from orchestrator.scope import caller_name, tell_subject
 from orchestrator.services import public_path, services
 from orchestrator.settings import Settings
@@ -63,7 +58,7 @@ async def submit(request: Request) -> Response:
 async def show(request: Request) -> Response:
     """Say how the tasks of a batch stand."""
     here = services(request)
-    find = partial(here.desk.batches.find, batch_id(request))
+    find = partial(here.desk.batches.find, identifier(request, "batch_id"))
     batch = await here.task_threads.run(find)
     return JSONResponse(batch.as_json())
 
@@ -72,7 +67,7 @@ async def result(request: Request) -> Response:
     """Answer one ZIP with a folder per image and a table of all; 202 while tasks are not done."""
     here = services(request)
     batches = here.desk.batches
-    batch = await here.task_threads.run(partial(batches.find, batch_id(request)))
+    batch = await here.task_threads.run(partial(batches.find, identifier(request, "batch_id")))
     if not batch.done:
         return JSONResponse(batch.as_json(), 202, {"Retry-After": POLL_AGAIN})
     pieces = batches.archive(batch)
@@ -96,19 +91,6 @@ class _ArchiveResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
         except ServiceError as err:
             note(scope, err)
-
-
-def batch_id(request: Request) -> str:
-    """Return the identifier in the path.
-
-    Raises:
-        TaskNotFoundError: It is none that a batch can have.
-    """
-    found: str = request.path_params["batch_id"].lower()
-    if not UUID.fullmatch(found):
-        raise TaskNotFoundError("expected the identifier of a batch (a UUID), got something else")
-    tell_subject(request.scope, "batch_id", found)
-    return found
 
 
 def _contents(files: Sequence[UploadFile]) -> Iterator[bytes]:

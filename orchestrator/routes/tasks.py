@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -27,7 +27,7 @@ from orchestrator.scope import caller_name, tell_subject
 from orchestrator.services import public_path, public_url, services
 from orchestrator.study import Options
 
-UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 LONGEST_KEY: Final = 255
 POLL_AGAIN: Final = "1"
 
@@ -64,13 +64,13 @@ async def submit_json(request: Request) -> Response:
 async def show(request: Request) -> Response:
     """Say how a task stands."""
     here = services(request)
-    return JSONResponse(await here.task_threads.run(partial(here.desk.show, task_id(request))))
+    return JSONResponse(await here.task_threads.run(partial(here.desk.show, identifier(request))))
 
 
 async def result(request: Request) -> Response:
     """Answer what the synchronous call would have answered; 202 while there is nothing yet."""
     here = services(request)
-    task, content = await here.task_threads.run(partial(here.desk.result, task_id(request)))
+    task, content = await here.task_threads.run(partial(here.desk.result, identifier(request)))
     if content is None:
         return JSONResponse(task.as_json(), 202, {"Retry-After": POLL_AGAIN})
     if task.kind == "hosted":
@@ -85,7 +85,7 @@ async def result(request: Request) -> Response:
 async def events(request: Request) -> Response:
     """Send the task whenever it has changed, until it is done."""
     here = services(request)
-    look = partial(here.task_threads.run, partial(here.desk.show, task_id(request)))
+    look = partial(here.task_threads.run, partial(here.desk.show, identifier(request)))
     await look()  # an unknown task is answered with 404, and not with a stream
     if request.method == "HEAD":
         return Response(media_type=EventResponse.media_type)
@@ -95,20 +95,21 @@ async def events(request: Request) -> Response:
 async def forget(request: Request) -> Response:
     """Cancel a waiting task, or forget one that is done."""
     here = services(request)
-    await here.deletion_threads.run(partial(here.desk.forget, task_id(request)))
+    await here.deletion_threads.run(partial(here.desk.forget, identifier(request)))
     return Response(status_code=204)
 
 
-def task_id(request: Request) -> str:
-    """Return the identifier in the path.
+def identifier(request: Request, name: Literal["task_id", "batch_id"] = "task_id") -> str:
+    """Return the identifier in the path, of a task or a batch.
 
     Raises:
-        TaskNotFoundError: It is none that a task can have.
+        TaskNotFoundError: It is none that one can have.
     """
-    found: str = request.path_params["task_id"].lower()
-    if not UUID.fullmatch(found):
-        raise TaskNotFoundError("expected the identifier of a task (a UUID), got something else")
-    tell_subject(request.scope, "task_id", found)
+    found: str = request.path_params[name].lower()
+    if not _UUID.fullmatch(found):
+        kind = name.removesuffix("_id")
+        raise TaskNotFoundError(f"expected the identifier of a {kind} (a UUID), got something else")
+    tell_subject(request.scope, name, found)
     return found
 
 

@@ -5,7 +5,7 @@ request's header, a task's record, a gRPC call's metadata.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Final, Literal, Protocol
 
@@ -77,14 +77,6 @@ class _NoSpan:
         """Do nothing."""
 
 
-class _Nothing(AbstractContextManager[Span]):
-    def __enter__(self) -> Span:
-        return _NO_SPAN
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-
 class NoTracer:
     """Make no spans."""
 
@@ -101,6 +93,5 @@ class NoTracer:
         """Do nothing."""
 
 
-_NO_SPAN: Final = _NoSpan()
-_NOTHING: Final = _Nothing()
+_NOTHING: Final = nullcontext[Span](_NoSpan())
 NO_TRACER: Final = NoTracer()

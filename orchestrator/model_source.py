@@ -10,7 +10,6 @@ from orchestrator.settings import Settings
 from orchestrator.supervisor import run
 from serving.contract import MODEL_NAME
 
-_CHUNK: Final = 1 << 20
 _CARD_SUFFIX: Final = ".card.json"  # as in export/card_file.py
 
 
@@ -28,7 +27,8 @@ def digest(settings: Settings) -> str:
     release = version("cxr-service").partition("+")[0]  # a revision alone exports nothing anew
     found = hashlib.sha256("\n".join([release, *_arguments(settings)]).encode())
     for path in _files(settings):
-        _update(found, path)
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: found)
     return found.hexdigest()
 
 
@@ -66,9 +66,3 @@ def _files(settings: Settings) -> list[Path]:
         card = path.parent / f"{path.stem}{_CARD_SUFFIX}"
         files += [card] if card.exists() else []
     return files
-
-
-def _update(digest: "hashlib._Hash", path: Path) -> None:
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)

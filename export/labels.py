@@ -6,20 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.errors import ExportError
-from serving.contract import DEFAULT_LABELS, NO_FINDING
+from serving.contract import NO_FINDING
 
 
-def read_labels(path: Path | None) -> tuple[str, ...]:
-    """Read one label per line; blank lines and lines that begin with ``#`` are skipped.
-
-    Args:
-        path: A UTF-8 text file, or ``None`` for the fourteen ChestX-ray14 findings followed by "No Finding".
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Read one label per line of a UTF-8 text file; blank lines and lines that begin with ``#`` are skipped.
 
     Raises:
         ExportError: The file cannot be read, holds no label, or holds one twice.
     """
-    if path is None:
-        return DEFAULT_LABELS
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as err:

@@ -8,14 +8,6 @@ from export.errors import ExportError
 from export.labels import check_count, check_no_finding, read_labels
 
 
-def test_labels_default_to_fourteen_findings_and_no_finding() -> None:
-    labels = read_labels(None)
-    assert len(labels) == 15
-    assert labels[:2] == ("Atelectasis", "Cardiomegaly")
-    assert labels[-1] == "No Finding"
-    assert list(labels[:14]) == sorted(labels[:14])
-
-
 def test_blank_lines_comments_and_a_byte_order_mark_are_skipped(tmp_path: Path) -> None:
     path = tmp_path / "labels.txt"
     path.write_text("\ufeff# ours\n Mass \n\nNodule\r\n", encoding="utf-8")

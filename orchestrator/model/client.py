@@ -50,24 +50,13 @@ class RawPrediction:
 
     Attributes:
         version: The model version that answered.
-        logits: ``[L]``, before the activation.
         probabilities: ``[L]``.
         activation_maps: ``[L, h, w]``, in logits, before ReLU.
     """
 
     version: int
-    logits: NDArray[np.float32]
     probabilities: NDArray[np.float32]
     activation_maps: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class VersionStatus:
-    """The state of one version, as TF Serving names it, and why it failed to load if it did."""
-
-    version: int
-    state: str
-    error: str
 
 
 class ModelClient:
@@ -146,7 +135,7 @@ class ModelClient:
 
     def available(self) -> Servable:
         """Return the version that is served, if the server says so now: a card alone may be remembered."""
-        states = [status.state for status in self.status(timeout=_PROBE_SECONDS)]
+        states = self.states(timeout=_PROBE_SECONDS)
         if "AVAILABLE" not in states:
             raise ModelUnavailableError(
                 f"expected a version that is AVAILABLE, got {', '.join(states) or 'none'}",
@@ -164,19 +153,12 @@ class ModelClient:
         """Believe no card any more that was read before."""
         self._described.clear()
 
-    def status(self, *, timeout: float | None = None) -> tuple[VersionStatus, ...]:
-        """Return the state of every version that the server knows of, newest first."""
+    def states(self, *, timeout: float | None = None) -> list[str]:
+        """Return the state of every version that the server knows of, as it names it, newest first."""
         request = wire.GetModelStatusRequest(model_spec=wire.ModelSpec(name=self.name))
         response = self._channel.status(request, timeout=timeout or self._deadline)
-        found = (
-            VersionStatus(
-                version=entry.version,
-                state=wire.ModelVersionStatus.State.Name(entry.state),
-                error=entry.status.error_message,
-            )
-            for entry in response.model_version_status
-        )
-        return tuple(sorted(found, key=lambda status: status.version, reverse=True))
+        known = sorted(response.model_version_status, key=lambda each: each.version, reverse=True)
+        return [wire.ModelVersionStatus.State.Name(each.state) for each in known]
 
     def close(self) -> None:
         """Close the channel; a later call opens another."""
@@ -229,7 +211,6 @@ class ModelClient:
         maps = (*labels, card.map_height, card.map_width)
         return RawPrediction(
             version=actual,
-            logits=_output(response, contract.OUTPUT_LOGITS, labels)[0],
             probabilities=_output(response, contract.OUTPUT_PROBABILITIES, labels)[0],
             activation_maps=_output(response, contract.OUTPUT_ACTIVATION_MAPS, maps)[0],
         )

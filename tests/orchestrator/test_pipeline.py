@@ -39,7 +39,7 @@ class FixedModel:
     ) -> tuple[Servable, RawPrediction]:
         assert preprocess(self.card).shape == (8, 8)
         maps = np.zeros((len(self.probabilities), 2, 2), np.float32)
-        raw = RawPrediction(7, self.probabilities, self.probabilities, maps)
+        raw = RawPrediction(7, self.probabilities, maps)
         return Servable(7, self.card, self.card.thresholds), raw
 
 

@@ -60,12 +60,11 @@ class FakeModel:
         if os.environ.get("FAKE_MODEL") == "wrong":
             raise ModelContractError("the fake model answers nonsense")
         preprocess(CARD)
-        logits = np.array([1.0, -1.0, 0.0], np.float32)
         probabilities = np.array([0.73, 0.27, 0.5], np.float32)
         maps = np.ones((3, 2, 2), np.float32)
         warnings = tuple(filter(None, os.environ.get("FAKE_WARNINGS", "").split("|")))
         card = replace(CARD, warnings=warnings)
-        return Servable(1, card, card.thresholds), RawPrediction(1, logits, probabilities, maps)
+        return Servable(1, card, card.thresholds), RawPrediction(1, probabilities, maps)
 
 
 def fill_redis(seconds: float) -> None:

@@ -146,7 +146,6 @@ def test_a_prediction_comes_with_the_card_of_its_version() -> None:
         servable, prediction = client.predict(pixels)
     assert (servable.version, servable.card) == (1, CARD)
     assert prediction.version == 1
-    np.testing.assert_array_equal(prediction.logits, LOGITS[0])
     np.testing.assert_array_equal(prediction.probabilities, PROBABILITIES[0])
     np.testing.assert_array_equal(prediction.activation_maps, MAPS[0])
 
@@ -287,21 +286,19 @@ def test_a_label_that_no_version_has_may_come() -> None:
 
 def test_status_names_every_version() -> None:
     with connected(FakeServer(cards={1: CARD, 3: CARD})) as client:
-        newest, oldest = client.status()
-    assert (newest.version, newest.state, newest.error) == (3, "AVAILABLE", "")
-    assert oldest.version == 1
+        assert client.states() == ["AVAILABLE", "AVAILABLE"]
 
 
 def test_status_without_a_model_is_unavailable() -> None:
     with connected(FakeServer(cards={})) as client, pytest.raises(errors.ModelUnavailableError):
-        client.status(timeout=1.0)
+        client.states(timeout=1.0)
 
 
 @pytest.mark.parametrize(
     "outputs",
     [
         {},
-        OUTPUTS | {"logits": LOGITS[:, :1]},
+        OUTPUTS | {"probabilities": PROBABILITIES[:, :1]},
         OUTPUTS | {"activation_maps": MAPS[..., :2]},
         OUTPUTS | {"probabilities": PROBABILITIES.astype(np.int32)},
         OUTPUTS | {"probabilities": PROBABILITIES * np.float32("nan")},
@@ -320,7 +317,7 @@ def test_outputs_that_contradict_the_card_are_refused(
 
 @pytest.mark.parametrize(
     ("fake", "what"),
-    [(FakeServer(told=b'{"name": 1}'), "model card"), (FakeServer(cut=True), "logits")],
+    [(FakeServer(told=b'{"name": 1}'), "model card"), (FakeServer(cut=True), "probabilities")],
     ids=["card", "tensor"],
 )
 def test_what_cannot_be_read_is_refused(fake: FakeServer, what: str) -> None:

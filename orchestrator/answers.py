@@ -6,6 +6,8 @@ The types bind whoever writes an answer, and the API's description is made of th
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from gradcam.encode import FORMATS
+
 
 @dataclass(frozen=True, eq=False)  # types with notes are hashed
 class Note:
@@ -98,7 +100,7 @@ class ActivationMapsAnswer(TypedDict):
 class ShownRadiographAnswer(TypedDict):
     """The radiograph as it was analysed: upright, 8-bit gray, no larger than `max_size`."""
 
-    media_type: Annotated[str, note(enum=["image/jpeg", "image/png", "image/webp"])]
+    media_type: Annotated[str, note(enum=[kind.media_type for kind in FORMATS.values()])]
     width: Pixels
     height: Pixels
     data: Annotated[str, note("The image file.", contentEncoding="base64")]
@@ -153,7 +155,7 @@ class HostedPicture(Picture):
     """One annotated overlay in a store."""
 
     url: Annotated[str, note(format="uri")]
-    media_type: Annotated[str, note(enum=["image/jpeg", "image/png", "image/webp"])]
+    media_type: Annotated[str, note(enum=[kind.media_type for kind in FORMATS.values()])]
 
 
 class HostedReportAnswer(ReportAnswer):

@@ -7,6 +7,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gradcam.encode import Format
 from gradcam.placement import Placement
 from orchestrator.answers import (
     ActivationMapsAnswer,
@@ -14,6 +15,8 @@ from orchestrator.answers import (
     ReportAnswer,
     ShownRadiographAnswer,
 )
+
+Keyword = Literal["positive", "all", "none"]
 
 NOTICE: Final = "Not for clinical use. This is not a medical device; its output is no diagnosis."
 
@@ -33,8 +36,8 @@ class Options:
     """
 
     font_size: int = 40
-    heatmaps: Literal["positive", "all", "none"] | tuple[str, ...] = "positive"
-    format: Literal["jpeg", "png", "webp"] = "jpeg"
+    heatmaps: Keyword | tuple[str, ...] = "positive"
+    format: Format = "jpeg"
     max_size: int | None = 1024
     maps: bool = False
     radiograph: bool = False

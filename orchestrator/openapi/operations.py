@@ -9,6 +9,7 @@ from PIL import Image
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gradcam.encode import FORMATS
 from orchestrator import answers as types
 from orchestrator import errors
 from orchestrator.openapi.operation import Answer, Body, Operation
@@ -231,7 +232,7 @@ OPERATIONS: Final[Mapping[Handler, Operation]] = {
         answers=(
             Answer(
                 text="The picture.",
-                content=dict.fromkeys(("image/jpeg", "image/png", "image/webp"), _PICTURE),
+                content={kind.media_type: _PICTURE for kind in FORMATS.values()},
                 headers=("Cache-Control",),
             ),
         ),

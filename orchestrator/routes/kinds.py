@@ -4,19 +4,18 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Final, Generic, Literal, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar, get_args
 
 from starlette.datastructures import ImmutableMultiDict
 
 from orchestrator.errors import ParameterError
+from orchestrator.study import Keyword
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _Text = TypeVar("_Text", bound=str)
 
-Keyword = Literal["positive", "all", "none"]
-
-_KEYWORDS: Final[tuple[Keyword, ...]] = ("positive", "all", "none")
+_KEYWORDS: Final[tuple[Keyword, ...]] = get_args(Keyword)
 _ORIGINAL: Final = "original"
 _MAX_SHOWN: Final = 60
 _MOST_DIGITS: Final = 10

@@ -7,14 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from gradcam.encode import FORMATS
 from orchestrator.errors import NotFoundError, StoreUnavailableError
 from orchestrator.folders import sync, write_whole
 from orchestrator.storage.base import object_name
 from orchestrator.storage.links import Links
 from orchestrator.study import Overlay
 
-_MEDIA_TYPES: Final = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
-_KEY: Final = re.compile(r"(?P<name>[0-9a-f]{32})-[0-9]{1,3}\.(?P<kind>jpg|png|webp)", re.ASCII)
+_MEDIA_TYPES: Final = {kind.extension: kind.media_type for kind in FORMATS.values()}
+_KEY: Final = re.compile(
+    rf"(?P<name>[0-9a-f]{{32}})-[0-9]{{1,3}}(?P<extension>{'|'.join(map(re.escape, _MEDIA_TYPES))})"
+)
 
 
 class DiskStore:
@@ -70,7 +73,7 @@ class DiskStore:
             content = (self._shard(found["name"]) / key).read_bytes()
         except FileNotFoundError as err:
             raise NotFoundError("the picture was deleted; analyse the image again") from err
-        return content, _MEDIA_TYPES[found["kind"]]
+        return content, _MEDIA_TYPES[found["extension"]]
 
     def sweep(self) -> int:
         """Remove the files whose links have ended, and drafts of processes that died; return how many."""

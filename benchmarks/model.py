@@ -74,7 +74,7 @@ def _at(batch: int, network: Path, rounds: int) -> list[Figure]:
             calls[name] = _openvino(network, images, precision, threads)
             calls |= _servable(exported(precision) / "1", precision, images, threads)
     _agree(calls)
-    seconds = rounds_of(calls, rounds=rounds, warm_up=1)
+    seconds = rounds_of(calls, rounds=rounds)
     fastest = {
         name: _fastest(seconds, name) for name in {name.rpartition(" ")[0] for name in calls}
     }

@@ -28,6 +28,8 @@ from tests.support.workers import Stack, running_stack
 # Named, as an untrained network finds something in nearly every label.
 THREE = "Mass,Edema,Effusion"
 ALL = "all"
+_BATCH = 8  # of a bare call
+_SECONDS = 6.0
 MODEL_FLAGS = (
     "--enable_batching=true",
     f"--batching_parameters_file={Path(serving.__file__).parent / 'batching.config'}",
@@ -141,16 +143,16 @@ def bare_call(target: str, batch: int) -> Iterator[Callable[[], object]]:
         yield lambda: call(request, timeout=60)
 
 
-def bare_rate(target: str, batch: int = 8, seconds: float = 6.0) -> tuple[float, float]:
+def bare_rate(target: str) -> tuple[float, float]:
     """Return images per second of the model server alone, asked by two callers, and for how long."""
-    with bare_call(target, batch) as call:
+    with bare_call(target, _BATCH) as call:
         begin = time.perf_counter()
 
         def ask(_: int) -> int:
             count = 0
-            while time.perf_counter() - begin < seconds:
+            while time.perf_counter() - begin < _SECONDS:
                 call()
-                count += batch
+                count += _BATCH
             return count
 
         with ThreadPoolExecutor(2) as pool:

@@ -6,17 +6,14 @@ from collections.abc import Callable, Mapping
 _PAUSE = 0.05  # seconds
 
 
-def rounds_of(
-    calls: Mapping[str, Callable[[], object]], *, rounds: int, warm_up: int = 3
-) -> dict[str, list[float]]:
+def rounds_of(calls: Mapping[str, Callable[[], object]], *, rounds: int) -> dict[str, list[float]]:
     """Call each in turn, ``rounds`` times; return the seconds of every counted call.
 
     Before a counted call there is a pause and one that doesn't count: the threads of the one before
     spin for a while after its end, and its data fill the caches.
     """
     for call in calls.values():
-        for _ in range(warm_up):
-            call()
+        call()
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():

@@ -15,21 +15,20 @@ WARNING: Final = (
 )
 
 
-def build_untrained(seed: int = 0, outputs: int = len(DEFAULT_LABELS)) -> keras.Model:
+def build_untrained(seed: int = 0) -> keras.Model:
     """Build DenseNet121 with global average pooling and a dense sigmoid head, randomly initialised.
 
     Sets Keras' global random seed.
 
     Args:
         seed: The same seed gives the same weights.
-        outputs: Number of labels.
     """
     keras.utils.set_random_seed(seed)
     backbone = keras.applications.DenseNet121(
         include_top=False, weights=None, input_shape=(224, 224, 3)
     )
     pooled = keras.layers.GlobalAveragePooling2D(name="pooling")(backbone.output)
-    answer = keras.layers.Dense(outputs, activation="sigmoid", name="labels")(pooled)
+    answer = keras.layers.Dense(len(DEFAULT_LABELS), activation="sigmoid", name="labels")(pooled)
     return keras.Model(backbone.input, answer, name="densenet121")
 
 

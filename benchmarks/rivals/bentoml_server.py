@@ -28,7 +28,7 @@ class Densenet:
     """The network."""
 
     def __init__(self) -> None:
-        self._network = Network(Path(os.environ["SERVABLE"]), threads=1)
+        self._network = Network(Path(os.environ["SERVABLE"]))
 
     @bentoml.api(batchable=True, max_batch_size=MAX_BATCH, max_latency_ms=60_000)
     def gradcam(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

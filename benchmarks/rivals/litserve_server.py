@@ -31,7 +31,7 @@ class Radiographs(litserve.LitAPI):
 
     def setup(self, device: str) -> None:  # noqa: ARG002 - the framework's signature
         """Load the network, in each worker."""
-        self._network = Network(self._version, threads=1)
+        self._network = Network(self._version)
 
     def decode_request(self, request: Request) -> Any:
         """Return the radiograph, its pixels, and what to draw."""

@@ -27,11 +27,10 @@ class Network:
 
     Args:
         version: Directory of the SavedModel.
-        threads: How many threads one operation may use.
     """
 
-    def __init__(self, version: Path, threads: int) -> None:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
+    def __init__(self, version: Path) -> None:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         self._loaded = tf.saved_model.load(str(version))  # signatures hold it by weak references
         self._gradcam = self._loaded.signatures[SIGNATURE_GRADCAM]

@@ -17,7 +17,7 @@ from benchmarks.rivals.work import answer, prepare
 def main() -> None:
     """Do the images that each line of the standard input counts, in batches of its second number; answer each."""
     version, file, heatmaps = sys.argv[1:]
-    network = Network(Path(version), threads=1)
+    network = Network(Path(version))
     upload = Path(file).read_bytes()
     print("ready", flush=True)
     for line in sys.stdin:

@@ -99,9 +99,9 @@ def lung_point(anatomy: Anatomy, side: int, t: float, r: float) -> Points:
     return np.array([anatomy.midline + SIGNS[side] * offset, y])
 
 
-def diaphragm(anatomy: Anatomy, side: int, count: int = 24) -> Points:
-    """Return the diaphragm's curve [count, 2] from the costophrenic angle to the midline."""
-    s = np.linspace(0, 1, count)
+def diaphragm(anatomy: Anatomy, side: int) -> Points:
+    """Return the diaphragm's curve [24, 2] from the costophrenic angle to the midline."""
+    s = np.linspace(0, 1, 24)
     wall = float(lateral_offset(anatomy, side, np.array([1.0]))[0])
     x = anatomy.midline + SIGNS[side] * wall * (1 - s)
     rise = (

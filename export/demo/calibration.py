@@ -6,9 +6,10 @@ from numpy.typing import NDArray
 Floats = NDArray[np.floating]
 
 _RIDGE = 1e-3
+_STEPS = 50
 
 
-def fit_platt(logits: Floats, labels: Floats, steps: int = 50) -> tuple[float, float]:
+def fit_platt(logits: Floats, labels: Floats) -> tuple[float, float]:
     """Return slope and shift that make sigmoid(slope·logit + shift) likeliest, logits and labels [N].
 
     Platt (1999), by Newton steps with a small ridge towards the identity; the slope stays positive,
@@ -17,7 +18,7 @@ def fit_platt(logits: Floats, labels: Floats, steps: int = 50) -> tuple[float, f
     beta = np.array([1.0, 0.0])
     design = np.column_stack([logits, np.ones_like(logits)]).astype(np.float64)
     prior = np.array([1.0, 0.0])
-    for _ in range(steps):
+    for _ in range(_STEPS):
         probability = sigmoid(design @ beta)
         gradient = design.T @ (probability - labels) + _RIDGE * (beta - prior)
         curvature = design.T @ (design * (probability * (1 - probability))[:, None])

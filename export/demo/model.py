@@ -53,13 +53,13 @@ def shorten(weight: NDArray[np.float32]) -> NDArray[np.floating]:
     return weight.astype(np.float16) if weight.ndim > 1 else weight.astype(np.float32)
 
 
-def read_record(path: Path = RECORD) -> dict[str, Any]:
+def read_record() -> dict[str, Any]:
     """Read how the weights were trained, their thresholds and their figures."""
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    record: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))
     return record
 
 
-def demo_thresholds(path: Path = RECORD) -> tuple[float, ...]:
+def demo_thresholds() -> tuple[float, ...]:
     """Return the operating point of each label, in the order of ``DEFAULT_LABELS``."""
-    thresholds = read_record(path)["thresholds"]
+    thresholds = read_record()["thresholds"]
     return tuple(float(thresholds[label]) for label in DEFAULT_LABELS)

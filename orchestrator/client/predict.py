@@ -22,9 +22,9 @@ from orchestrator.client.client import (
     read_image,
     request_archive,
 )
+from orchestrator.client.options import jobs_option, server_option, timeout_option
 from orchestrator.client.output import make_folder
 from orchestrator.client.unpack import earlier_pictures, unpack
-from orchestrator.client.waiting import timeout_option
 
 SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"})
 _TABLE: Final = "predictions.csv"
@@ -52,7 +52,7 @@ _Answers: TypeAlias = Generator[tuple[Item, bytes | ClientError], None, None]
     metavar="IMAGE_OR_FOLDER...",
     type=click.Path(exists=True, path_type=Path),
 )
-@click.option("--server", default="http://127.0.0.1:5000", show_default=True, metavar="URL")
+@server_option
 @click.option("--output", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--heatmaps", default="positive", show_default=True, help="positive, all, none, or labels."
@@ -62,7 +62,7 @@ _Answers: TypeAlias = Generator[tuple[Item, bytes | ClientError], None, None]
 )
 @click.option("--font-size", default=40, show_default=True, help="In pixels of the picture.")
 @click.option("--max-size", default="1024", show_default=True, help="Longest side, or 'original'.")
-@click.option("--jobs", default=4, show_default=True, type=click.IntRange(1, 64), help="At once.")
+@jobs_option
 @click.option(
     "--async", "queued", is_flag=True, help="Queue the images as batches: for many of them."
 )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from orchestrator.client.waiting import timeout_option
+from orchestrator.client.options import jobs_option, server_option, timeout_option
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _DECORATORS: Final = (
@@ -18,14 +18,8 @@ _DECORATORS: Final = (
         type=_FILE,
         help="CSV with the columns image and labels, these separated by |.",
     ),
-    click.option("--server", default="http://127.0.0.1:5000", show_default=True, metavar="URL"),
-    click.option(
-        "--jobs",
-        default=4,
-        show_default=True,
-        type=click.IntRange(1, 64),
-        help="Images sent at once.",
-    ),
+    server_option,
+    jobs_option,
     timeout_option,
 )
 

@@ -1,4 +1,4 @@
-"""Ask on the command line how long to wait for an answer of the service."""
+"""Ask on the command line which service to send to, how much at once, and how long to wait for an answer."""
 
 from typing import Final
 
@@ -15,6 +15,16 @@ def _seconds(_: click.Context, __: click.Parameter, value: float) -> float:
     return value
 
 
+server_option: Final = click.option(
+    "--server", default="http://127.0.0.1:5000", show_default=True, metavar="URL"
+)
+jobs_option: Final = click.option(
+    "--jobs",
+    default=4,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Images sent at once.",
+)
 timeout_option: Final = click.option(
     "--timeout",
     default=60.0,

@@ -29,10 +29,8 @@ from orchestrator.openapi.document import error_text
 from orchestrator.settings import Settings
 from orchestrator.study import Options
 from tests.orchestrator.model.test_client import FakeServer, serving
-from tests.support.api import running_api, wait_until_answered
 from tests.support.images import gradient, png
-from tests.support.redis_server import running_redis
-from tests.support.workers import CXR, Service
+from tests.support.workers import running_api_and_worker
 
 PAGE = (Path(__file__).parents[1] / "docs" / "api.md").read_text("utf-8")
 ADDRESS = "localhost:5000"
@@ -65,22 +63,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def api(folder: Path) -> Iterator[httpx.Client]:
     """Run API and worker, which log every request."""
-    with running_redis(folder / "redis") as redis, serving(FakeServer()) as port:
-        settings = {
-            "MODEL_SERVER": f"127.0.0.1:{port}",
-            "REDIS_URL": redis.url,
-            "DATA_DIR": str(folder / "data"),
-            "LOG_LEVEL": "debug",
-        }
-        worker = Service([*CXR, "worker"], settings, folder / "worker.log")
-        with running_api(folder / "api.log", **settings) as client:
-            worker.start()
-            try:
-                wait_until_answered(client, "/health/workers", worker.running)
-                client.headers["X-Request-ID"] = OURS
-                yield client
-            finally:
-                assert worker.stop() == 0
+    with (
+        serving(FakeServer()) as port,
+        running_api_and_worker(folder, port, LOG_LEVEL="debug") as client,
+    ):
+        client.headers["X-Request-ID"] = OURS
+        yield client
 
 
 def with_what_is_there(example: str, client: httpx.Client) -> str:

@@ -20,11 +20,11 @@ import psutil
 import pytest
 
 from tests.orchestrator.model.test_client import FakeServer, serving
-from tests.support.api import running_api, wait_until_answered
+from tests.support.api import running_api
 from tests.support.images import encoded, gradient, png
 from tests.support.redis_server import running_redis
 from tests.support.waiting import eventually
-from tests.support.workers import CXR, Service
+from tests.support.workers import CXR, running_api_and_worker
 
 IMAGE = png(gradient(64, 64))
 NAME = "DOE^JANE_1970.png"
@@ -77,21 +77,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def api(folder: Path) -> Iterator[httpx.Client]:
     """Run the API with one worker."""
-    with running_redis(folder / "redis") as redis, serving(FakeServer()) as port:
-        settings = {
-            "MODEL_SERVER": f"127.0.0.1:{port}",
-            "REDIS_URL": redis.url,
-            "DATA_DIR": str(folder / "data"),
-            "MAX_UPLOAD_BYTES": "1000000",
-        }
-        worker = Service([*CXR, "worker"], settings, folder / "worker.log")
-        with running_api(folder / "api.log", **settings) as client:
-            worker.start()
-            try:
-                wait_until_answered(client, "/health/workers", worker.running)
-                yield client
-            finally:
-                assert worker.stop() == 0
+    with (
+        serving(FakeServer()) as port,
+        running_api_and_worker(folder, port, MAX_UPLOAD_BYTES="1000000") as client,
+    ):
+        yield client
     for log in ("api.log", "worker.log"):
         text = (folder / log).read_text()
         assert "Traceback" not in text

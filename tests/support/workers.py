@@ -19,7 +19,7 @@ import httpx
 import psutil
 
 from orchestrator.settings import Settings
-from tests.support.api import wait_until_answered
+from tests.support.api import running_api, wait_until_answered
 from tests.support.ports import free_port
 from tests.support.processes import lives
 from tests.support.redis_server import RedisServer, running_redis
@@ -160,6 +160,28 @@ class Stack:
         """Return how many analyses the statistics hold."""
         found: int = self.client.get("/stats/diseases/summary").json()["analyses"]
         return found
+
+
+@contextmanager
+def running_api_and_worker(
+    folder: Path, model_port: int, **settings: str
+) -> Iterator[httpx.Client]:
+    """Run the API and one worker on a model server that runs already, and on a Redis of their own."""
+    with running_redis(folder / "redis") as redis:
+        environment = {
+            "MODEL_SERVER": f"127.0.0.1:{model_port}",
+            "REDIS_URL": redis.url,
+            "DATA_DIR": str(folder / "data"),
+            **settings,
+        }
+        worker = Service([*CXR, "worker"], environment, folder / "worker.log")
+        with running_api(folder / "api.log", **environment) as client:
+            worker.start()
+            try:
+                wait_until_answered(client, "/health/workers", worker.running)
+                yield client
+            finally:
+                assert worker.stop() == 0
 
 
 def report_of(answer: httpx.Response) -> Any:

@@ -16,10 +16,9 @@ import jsonschema
 import pytest
 
 from tests.orchestrator.model.test_client import FakeServer, serving
-from tests.support.api import running_api, wait_until_answered
+from tests.support.api import running_api
 from tests.support.images import gradient, png
-from tests.support.redis_server import running_redis
-from tests.support.workers import CXR, Service
+from tests.support.workers import running_api_and_worker
 
 IMAGE = png(gradient(64, 64))
 ENCODED = base64.b64encode(IMAGE).decode()
@@ -30,20 +29,8 @@ FORMATS = jsonschema.Draft202012Validator.FORMAT_CHECKER
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """Run API and worker."""
     folder = tmp_path_factory.mktemp("answers")
-    with running_redis(folder / "redis") as redis, serving(FakeServer()) as port:
-        settings = {
-            "MODEL_SERVER": f"127.0.0.1:{port}",
-            "REDIS_URL": redis.url,
-            "DATA_DIR": str(folder / "data"),
-        }
-        worker = Service([*CXR, "worker"], settings, folder / "worker.log")
-        with running_api(folder / "api.log", **settings) as client:
-            worker.start()
-            try:
-                wait_until_answered(client, "/health/workers", worker.running)
-                yield client
-            finally:
-                assert worker.stop() == 0
+    with serving(FakeServer()) as port, running_api_and_worker(folder, port) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Look after tasks in the background: due retries, orphans, webhooks, old blobs."""
+"""Look after tasks in the background: due retries, orphans, callbacks, old blobs."""
 
 from collections.abc import Callable, Sequence
 from typing import Final

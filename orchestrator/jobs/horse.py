@@ -197,9 +197,8 @@ class TaskWorker(Worker):
             return None, None, None
         ready, _, _ = select.select([self._answers], [], [], self.job_monitoring_interval)
         if not ready:
-            if (
-                self._job is not None
-            ):  # by which RQ reckons how long it has taken, though the clock may have been set
+            if self._job is not None:
+                # RQ reckons by this how long it has taken, though the clock may have been set
                 self._job.started_at = now() - timedelta(seconds=time.monotonic() - self._begun)
             raise HorseMonitorTimeoutException
         if os.read(self._answers, 1):

@@ -9,15 +9,13 @@ HELD: Final = "cxr:held"  # sorted set: upload or result → when its bytes are 
 SIZES: Final = "cxr:held:sizes"  # hash: upload or result → bytes; their sum under "total"
 TASK: Final = "cxr:task:"  # hash, a task's identifier follows: its record
 BATCH: Final = "cxr:batch:"  # list, a batch's identifier follows: its tasks
-OUTBOX: Final = "cxr:outbox"  # sorted set: task → when its webhook is due
-TICK: Final = "cxr:tick"  # held by whoever has looked after the tasks within the last second
-CALLBACK_TICK: Final = "cxr:tick:callbacks"  # the same for callbacks
-SWEEP_TICK: Final = (
-    "cxr:tick:sweep"  # held by whoever has swept the blobs on the disk within the last minute
-)
-COMPACTED: Final = (
-    "cxr:tick:compaction"  # held for a day by whoever had the append-only file made anew
-)
+OUTBOX: Final = "cxr:outbox"  # sorted set: task → when its callback is due
+# Held by whoever was the last to look after the tasks (a second), to make calls (a second), to sweep the blobs on the
+# disk (a minute), to have the append-only file made anew (a day).
+TICK: Final = "cxr:tick"
+CALLBACK_TICK: Final = "cxr:tick:callbacks"
+SWEEP_TICK: Final = "cxr:tick:sweep"
+COMPACTED: Final = "cxr:tick:compaction"
 OUTCOMES: Final = "cxr:stats:outcomes"  # hash: what became of tasks → how often, ever
 
 RQ_JOB: Final = "rq:job:"  # a job's identifier follows

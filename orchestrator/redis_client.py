@@ -38,7 +38,7 @@ _DEMOTED: Final = (redis.ReadOnlyError, MasterDownError)
 _logged: dict[tuple[str, str], float] = {}  # cause → when it was logged last
 
 
-def connect(url: str) -> "redis.Redis":
+def connect(url: str) -> redis.Redis:
     """Return a client that connects when it is first used; one that is lost, or leads to a replica, is tried anew once.
 
     Every write of this service may run twice without harm, so trying again is safe.
@@ -54,7 +54,7 @@ def connect(url: str) -> "redis.Redis":
     )
 
 
-def connect_briefly(url: str) -> "redis.Redis":
+def connect_briefly(url: str) -> redis.Redis:
     """Return a client for whoever only looks whether Redis answers: one that hangs counts as away after a second."""
     return redis.Redis.from_url(
         url,
@@ -67,7 +67,7 @@ def connect_briefly(url: str) -> "redis.Redis":
 
 def connect_async(
     url: str, most: int, patience: float = _PATIENCE_SECONDS
-) -> "redis.asyncio.ConnectionPool":
+) -> redis.asyncio.ConnectionPool:
     """Return connections for what every request does, and can do without: only a replica is left for another try.
 
     Args:
@@ -191,7 +191,7 @@ class Script:
         source: Its text; parts that several scripts share are joined before.
     """
 
-    def __init__(self, client: "redis.Redis", source: str) -> None:
+    def __init__(self, client: redis.Redis, source: str) -> None:
         self._script = client.register_script(source)
 
     def __call__(self, keys: Sequence[str], args: Sequence[Any]) -> Any:

@@ -367,7 +367,7 @@ def test_what_outlives_the_uploads_has_nothing_of_what_came_in(
     assert len(files) > 5
 
 
-def everything(client: "redis.Redis", key: bytes) -> bytes:
+def everything(client: redis.Redis, key: bytes) -> bytes:
     """Return all that lies under a key."""
     read: dict[Any, Any] = {
         b"string": client.get,

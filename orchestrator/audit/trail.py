@@ -93,7 +93,7 @@ class AuditWriter:
         retention: How much is kept.
     """
 
-    def __init__(self, pool: "redis.asyncio.ConnectionPool", retention: Retention) -> None:
+    def __init__(self, pool: redis.asyncio.ConnectionPool, retention: Retention) -> None:
         self.missed = Counter(
             "cxr_audit_missed",
             "Entries of the audit trail that are in the log only, as Redis was away.",
@@ -137,7 +137,7 @@ class AuditWriter:
 class AuditReader:
     """Give the trail out, oldest entries first."""
 
-    def __init__(self, client: "redis.Redis") -> None:
+    def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
     def read(self, after: str | None, count: int) -> AuditAnswer:

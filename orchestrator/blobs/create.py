@@ -11,7 +11,7 @@ from orchestrator.blobs.moved import MovedBlobs
 from orchestrator.settings import Settings
 
 
-def create_blobs(settings: Settings, client: "redis.Redis") -> Blobs:
+def create_blobs(settings: Settings, client: redis.Redis) -> Blobs:
     """Return the blobs of ``BLOBS``: in Redis, or in a folder below the data folder; and those of another ``BLOBS``."""
     in_redis, on_disk = RedisBlobs(client), DiskBlobs(_folder(settings))
     if settings.blobs == "disk":

@@ -15,7 +15,7 @@ class RedisBlobs:
 
     in_redis: Final = True
 
-    def __init__(self, client: "redis.Redis") -> None:
+    def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
     def put(self, name: str, content: bytes, ttl: int) -> None:

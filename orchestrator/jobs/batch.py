@@ -70,7 +70,7 @@ class Batch:
 class Batches:
     """Find batches, and give out their results."""
 
-    def __init__(self, client: "redis.Redis", ledger: Ledger, results: Results) -> None:
+    def __init__(self, client: redis.Redis, ledger: Ledger, results: Results) -> None:
         self._client = client
         self._ledger = ledger
         self._results = results

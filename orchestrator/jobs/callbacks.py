@@ -158,7 +158,7 @@ class Callbacks:
     own calls and not those of others.
     """
 
-    def __init__(self, client: "redis.Redis", ledger: Ledger, secret: str) -> None:
+    def __init__(self, client: redis.Redis, ledger: Ledger, secret: str) -> None:
         self._ledger = ledger
         self._secret = secret.encode()
         self._claim = Script(client, _CLAIM)

@@ -26,7 +26,7 @@ class Caretaker(PeriodicThread):
 
     def __init__(
         self,
-        client: "redis.Redis",
+        client: redis.Redis,
         key: str,
         chores: Sequence[Callable[[], bool | None]],
         every: float = PERIOD_SECONDS,

@@ -17,7 +17,7 @@ _DAY: Final = 86_400
 _PERCENTAGE: Final = "auto-aof-rewrite-percentage"
 
 
-def compact(client: "redis.Redis") -> None:
+def compact(client: redis.Redis) -> None:
     """Do it if nobody has within a day and the file has grown; called often, as that costs one command.
 
     Where an operator has forbidden rewriting, as one does who copies the file, it is left for the next day. A Redis

@@ -67,7 +67,7 @@ class Ledger:
     Every method raises RedisUnavailableError when Redis can't do it now.
     """
 
-    def __init__(self, client: "redis.Redis", lifetimes: Lifetimes) -> None:
+    def __init__(self, client: redis.Redis, lifetimes: Lifetimes) -> None:
         self._client = client
         self._lifetimes = lifetimes
         self._lease = Script(client, scripts.LEASE)

@@ -85,7 +85,7 @@ class QueueCollector(Collector):
     """Give the figures of the moment; without Redis only that it is away."""
 
     def __init__(
-        self, client: "redis.Redis", limits: QueueLimits, registry: CollectorRegistry
+        self, client: redis.Redis, limits: QueueLimits, registry: CollectorRegistry
     ) -> None:
         self._client = client
         self._limits = limits
@@ -113,7 +113,7 @@ class QueueCollector(Collector):
         yield from _counters(outcomes)
 
 
-def _totals(client: "redis.Redis") -> tuple[dict[str, int], dict[str, int]]:
+def _totals(client: redis.Redis) -> tuple[dict[str, int], dict[str, int]]:
     """Return what became of tasks, and Redis' memory and file."""
     with translated(), client.pipeline(transaction=False) as pipe:
         pipe.hgetall(keys.OUTCOMES)

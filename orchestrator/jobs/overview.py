@@ -72,7 +72,7 @@ class Overview:
             )
 
 
-def ping(client: "redis.Redis") -> None:
+def ping(client: redis.Redis) -> None:
     """Make sure that Redis answers, and is no replica.
 
     Raises:
@@ -82,7 +82,7 @@ def ping(client: "redis.Redis") -> None:
         _refuse_replica(client, client.info("replication"))
 
 
-def look(client: "redis.Redis") -> Overview:
+def look(client: redis.Redis) -> Overview:
     """Return the figures of now.
 
     Raises:
@@ -118,14 +118,14 @@ def look(client: "redis.Redis") -> Overview:
     )
 
 
-def _refuse_replica(client: "redis.Redis", replication: Mapping[str, Any]) -> None:
+def _refuse_replica(client: redis.Redis, replication: Mapping[str, Any]) -> None:
     """Take a replica for away, which reads but writes nothing; the address may lead to the new master by now."""
     if replication.get("role") == "slave":
         client.connection_pool.disconnect(inuse_connections=False)
         raise redis.ReadOnlyError("READONLY expected a master, got a replica")
 
 
-def _workers(client: "redis.Redis", names: list[str]) -> list[str]:
+def _workers(client: redis.Redis, names: list[str]) -> list[str]:
     """Return the states of the workers that live."""
     with client.pipeline(transaction=False) as pipe:
         for name in names:

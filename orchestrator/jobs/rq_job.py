@@ -98,7 +98,7 @@ class TaskQueue(Queue):
         return super().schedule_job(job, datetime - ahead, *more, **options)
 
 
-def open_queue(client: "redis.Redis") -> TaskQueue:
+def open_queue(client: redis.Redis) -> TaskQueue:
     """Return the queue of tasks."""
     return TaskQueue(QUEUE_NAME, connection=client, serializer=JSONSerializer)
 

@@ -98,7 +98,7 @@ class Submitter:
     """Put submissions into the queue, within its limits."""
 
     def __init__(
-        self, client: "redis.Redis", blobs: Blobs, lifetimes: Lifetimes, limits: Limits
+        self, client: redis.Redis, blobs: Blobs, lifetimes: Lifetimes, limits: Limits
     ) -> None:
         self._client = client
         self._blobs = blobs

@@ -42,12 +42,12 @@ def lifetimes(settings: Settings) -> Lifetimes:
     return Lifetimes(settings.queue_ttl, settings.result_ttl, settings.result_memory)
 
 
-def create_ledger(settings: Settings, client: "redis.Redis") -> Ledger:
+def create_ledger(settings: Settings, client: redis.Redis) -> Ledger:
     """Return the ledger of tasks."""
     return Ledger(client, lifetimes(settings))
 
 
-def create_submitter(settings: Settings, client: "redis.Redis") -> Submitter:
+def create_submitter(settings: Settings, client: redis.Redis) -> Submitter:
     """Return what accepts tasks."""
     limits = Limits(
         tasks=settings.queue_limit,
@@ -59,12 +59,12 @@ def create_submitter(settings: Settings, client: "redis.Redis") -> Submitter:
     return Submitter(client, create_blobs(settings, client), lifetimes(settings), limits)
 
 
-def create_results(settings: Settings, client: "redis.Redis") -> Results:
+def create_results(settings: Settings, client: redis.Redis) -> Results:
     """Return where results are kept."""
     return Results(create_blobs(settings, client), settings.result_ttl)
 
 
-def create_desk(settings: Settings, client: "redis.Redis", store: Store) -> Desk:
+def create_desk(settings: Settings, client: redis.Redis, store: Store) -> Desk:
     """Return what the API does with tasks."""
     ledger, results = create_ledger(settings, client), create_results(settings, client)
     return Desk(
@@ -78,7 +78,7 @@ def create_desk(settings: Settings, client: "redis.Redis", store: Store) -> Desk
 
 def create_workshop(
     settings: Settings,
-    client: "redis.Redis",
+    client: redis.Redis,
     thresholds: ThresholdSet | None = None,
     telemetry: Telemetry = NO_TELEMETRY,
 ) -> Workshop:

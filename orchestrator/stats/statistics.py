@@ -52,7 +52,7 @@ class Statistics:
     """
 
     def __init__(
-        self, client: "redis.Redis", retention: int, clock: Callable[[], datetime] = _now
+        self, client: redis.Redis, retention: int, clock: Callable[[], datetime] = _now
     ) -> None:
         self.retention = retention
         self._client = client

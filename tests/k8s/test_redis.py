@@ -48,7 +48,7 @@ class Place:
         return {"PATH": path, "REDIS_PASSWORD": PASSWORD, "REDISCLI_AUTH": PASSWORD}
 
     @contextmanager
-    def redis(self) -> Iterator["redis.Redis"]:
+    def redis(self) -> Iterator[redis.Redis]:
         """Run the command of the StatefulSet on the files of its ConfigMap."""
         (found,) = [each for each in self.manifests.workloads() if each.name.endswith("/redis")]
         moved = {name: f"{self.folder}{name}" for name in ("/run/redis", "/data", "/etc/redis")}
@@ -94,7 +94,7 @@ def place(manifests: Manifests, tmp_path: Path) -> Place:
     return Place(manifests, tmp_path, free_port())
 
 
-def wait_for(client: "redis.Redis") -> None:
+def wait_for(client: redis.Redis) -> None:
     """Wait until a server has read its file."""
     until = time.monotonic() + 30
     while True:

@@ -35,12 +35,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="module")
-def client(server: RedisServer) -> "redis.Redis":
+def client(server: RedisServer) -> redis.Redis:
     return connect(server.url)
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 1_000_000])
-def test_values_of_every_size_are_kept_as_they_are(client: "redis.Redis", size: int) -> None:
+def test_values_of_every_size_are_kept_as_they_are(client: redis.Redis, size: int) -> None:
     content = os.urandom(size)
     client.set("a name of ü", content, ex=100)
     assert client.get("a name of ü") == content
@@ -51,7 +51,7 @@ def test_values_of_every_size_are_kept_as_they_are(client: "redis.Redis", size: 
         assert pipe.execute()[1] == {b"large": content, b"half": b"0.5", b"text": "ü".encode()}
 
 
-def test_large_values_are_not_copied_to_be_sent(client: "redis.Redis") -> None:
+def test_large_values_are_not_copied_to_be_sent(client: redis.Redis) -> None:
     content = bytes(20_000_000)
     client.ping()
     tracemalloc.start()
@@ -142,25 +142,25 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
         yield running
 
 
-def by_script(client: "redis.Redis") -> None:
+def by_script(client: redis.Redis) -> None:
     Script(client, INCREMENT)(["n"], [])
 
 
-def by_pipeline(client: "redis.Redis") -> None:
+def by_pipeline(client: redis.Redis) -> None:
     with client.pipeline(transaction=False) as pipe:
         pipe.get("other")
         pipe.incr("n")
         assert pipe.execute()[0] is None
 
 
-def by_transaction(client: "redis.Redis") -> None:
+def by_transaction(client: redis.Redis) -> None:
     with client.pipeline() as pipe:
         pipe.get("other")
         pipe.incr("n")
         assert pipe.execute()[0] is None
 
 
-def by_watching(client: "redis.Redis") -> None:
+def by_watching(client: redis.Redis) -> None:
     def count(pipe: "Pipeline") -> None:
         pipe.multi()
         pipe.incr("n")
@@ -168,7 +168,7 @@ def by_watching(client: "redis.Redis") -> None:
     client.transaction(count, "other")
 
 
-def by_blocking(client: "redis.Redis") -> None:
+def by_blocking(client: redis.Redis) -> None:
     client.blmove("nothing", "other", 0.01)  # type: ignore[arg-type]
     client.incr("n")
 
@@ -185,7 +185,7 @@ def by_blocking(client: "redis.Redis") -> None:
     ],
 )
 def test_what_a_demoted_master_refuses_is_done_once_where_its_address_leads_now(
-    pair: Pair, write: Callable[["redis.Redis"], None]
+    pair: Pair, write: Callable[[redis.Redis], None]
 ) -> None:
     new = pair.reset()
     with connect(pair.url) as client:
@@ -197,17 +197,17 @@ def test_what_a_demoted_master_refuses_is_done_once_where_its_address_leads_now(
         assert client.incr("n") == 2
 
 
-async def async_script(client: "redis.asyncio.Redis") -> None:
+async def async_script(client: redis.asyncio.Redis) -> None:
     await client.register_script(INCREMENT)(keys=["n"])
 
 
-async def async_pipeline(client: "redis.asyncio.Redis") -> None:
+async def async_pipeline(client: redis.asyncio.Redis) -> None:
     pipe = client.pipeline(transaction=False)
     pipe.incr("n")
     await pipe.execute()
 
 
-async def async_transaction(client: "redis.asyncio.Redis") -> None:
+async def async_transaction(client: redis.asyncio.Redis) -> None:
     pipe = client.pipeline()
     pipe.incr("n")
     await pipe.execute()
@@ -218,7 +218,7 @@ async def async_transaction(client: "redis.asyncio.Redis") -> None:
     [lambda client: client.incr("n"), async_script, async_pipeline, async_transaction],
 )
 def test_so_is_what_a_request_waits_for(
-    pair: Pair, write: Callable[["redis.asyncio.Redis"], Awaitable[None]]
+    pair: Pair, write: Callable[[redis.asyncio.Redis], Awaitable[None]]
 ) -> None:
     new = pair.reset()
 
@@ -236,7 +236,7 @@ def test_so_is_what_a_request_waits_for(
 
 @pytest.mark.parametrize("opened", [connect, connect_briefly])
 def test_so_is_what_one_that_waits_for_its_master_does_not_read(
-    pair: Pair, opened: Callable[[str], "redis.Redis"]
+    pair: Pair, opened: Callable[[str], redis.Redis]
 ) -> None:
     new = pair.reset()
     new.set("n", 7)

@@ -35,7 +35,7 @@ class Pair:
         self.target = self.new.port
         self.demote()
 
-    def reset(self) -> "redis.Redis":
+    def reset(self) -> redis.Redis:
         """Make both empty masters again, the address lead to the old one; return a client of the new one."""
         for server in (self.old, self.new):
             with server.client() as client:

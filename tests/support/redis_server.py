@@ -27,7 +27,7 @@ class RedisServer:
         """Return its address."""
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def client(self) -> "redis.Redis":
+    def client(self) -> redis.Redis:
         """Return a client that gives bytes."""
         return redis.Redis.from_url(self.url)
 

@@ -18,7 +18,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def client(server: RedisServer) -> Iterator["redis.Redis"]:
+def client(server: RedisServer) -> Iterator[redis.Redis]:
     """Return a client of an empty Redis."""
     with server.client() as found:
         found.flushall()
@@ -26,7 +26,7 @@ def client(server: RedisServer) -> Iterator["redis.Redis"]:
 
 
 @pytest.fixture
-def environment(server: RedisServer, client: "redis.Redis", tmp_path: Path) -> dict[str, str]:
+def environment(server: RedisServer, client: redis.Redis, tmp_path: Path) -> dict[str, str]:
     return {"REDIS_URL": server.url, "DATA_DIR": str(tmp_path)}
 
 

@@ -16,17 +16,17 @@ from orchestrator.study import Options
 from tests.orchestrator.jobs.test_worker import IMAGE
 
 
-def submit(settings: Settings, client: "redis.Redis", upload: bytes, caller: str = "") -> str:
+def submit(settings: Settings, client: redis.Redis, upload: bytes, caller: str = "") -> str:
     submission = Submission([upload], Options(), caller=caller)
     return create_submitter(settings, client).submit(submission).identifier
 
 
-def entries(client: "redis.Redis") -> list[Any]:
+def entries(client: redis.Redis) -> list[Any]:
     return list(AuditReader(client).read("", 1000)["entries"])
 
 
 def test_ends_of_tasks_are_added_with_whose_they_were(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     good = submit(settings, client, IMAGE, "ward7")
     bad = submit(settings, client, b"no image", "ward8")
@@ -58,7 +58,7 @@ def test_ends_of_tasks_are_added_with_whose_they_were(
 
 
 def test_a_task_that_nobody_came_to_is_in_the_trail_as_well(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     short = replace(settings, queue_ttl=1)
     task = submit(short, client, IMAGE, "ward7")
@@ -71,16 +71,14 @@ def test_a_task_that_nobody_came_to_is_in_the_trail_as_well(
     assert [(each["task_id"], each["outcome"]) for each in found] == [(task, "job_expired")]
 
 
-def test_callers_are_not_told_whose_a_task_is(client: "redis.Redis", settings: Settings) -> None:
+def test_callers_are_not_told_whose_a_task_is(client: redis.Redis, settings: Settings) -> None:
     task = create_ledger(settings, client).find(submit(settings, client, IMAGE, "ward7"))
     assert task is not None
     assert task.caller == "ward7"
     assert "ward7" not in str(task.as_json())
 
 
-def test_old_entries_go(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
-) -> None:
+def test_old_entries_go(client: redis.Redis, settings: Settings, work: Callable[..., str]) -> None:
     old = (int(time.time()) - 91 * 86_400) * 1000
     for number in range(300):  # Redis trims by whole nodes of about a hundred
         client.xadd(KEY, {"action": "task", "outcome": "ok"}, id=f"{old + number}-0")
@@ -91,7 +89,7 @@ def test_old_entries_go(
 
 
 def test_without_retention_there_is_no_trail(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     submit(replace(settings, audit_retention_days=0), client, IMAGE, "ward7")
     work()

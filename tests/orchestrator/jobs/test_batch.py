@@ -21,7 +21,7 @@ WARNINGS = "The weights are untrained.|Adults only."
 
 
 def test_a_batch_ends_in_one_archive_with_a_line_per_image(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     desk = create_desk(settings, client, create_store(settings))
     image = png(gradient(64, 64))
@@ -51,13 +51,13 @@ def test_a_batch_ends_in_one_archive_with_a_line_per_image(
     assert rows[1]["code"] == "not_an_image"
 
 
-def test_an_unknown_batch_is_not_found(client: "redis.Redis", settings: Settings) -> None:
+def test_an_unknown_batch_is_not_found(client: redis.Redis, settings: Settings) -> None:
     with pytest.raises(TaskNotFoundError):
         create_desk(settings, client, create_store(settings)).batches.find("0" * 36)
 
 
 def test_a_batch_is_forgotten_with_its_last_task(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     desk = create_desk(settings, client, create_store(settings))
     images = [png(gradient(64, 64))] * 2
@@ -72,7 +72,7 @@ def test_a_batch_is_forgotten_with_its_last_task(
 
 
 def test_a_batch_waits_until_a_task_begins_though_others_were_cancelled(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     desk = create_desk(settings, client, create_store(settings))
     images = [png(gradient(64, 64))] * 3
@@ -88,7 +88,7 @@ def test_a_batch_waits_until_a_task_begins_though_others_were_cancelled(
 
 
 def test_a_batch_whose_results_are_gone_has_no_archive(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     desk = create_desk(settings, client, create_store(settings))
     image = png(gradient(64, 64))

@@ -138,7 +138,7 @@ def dripping(first: bytes) -> Iterator[Dripping]:
 
 
 def finished(
-    client: "redis.Redis", settings: Settings, receiver: Receiver | Dripping, *, fails: bool
+    client: redis.Redis, settings: Settings, receiver: Receiver | Dripping, *, fails: bool
 ) -> str:
     url = f"http://{receiver.host}/done"
     task_id = (
@@ -155,14 +155,14 @@ def finished(
     return task_id
 
 
-def due_at_once(client: "redis.Redis") -> None:
+def due_at_once(client: redis.Redis) -> None:
     for task_id, _ in client.zscan_iter(keys.OUTBOX):
         client.zadd(keys.OUTBOX, {task_id: 0})
 
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_a_callback_is_made_once_and_signed(
-    client: "redis.Redis", settings: Settings, receiver: Receiver, fails: bool
+    client: redis.Redis, settings: Settings, receiver: Receiver, fails: bool
 ) -> None:
     task_id = finished(client, settings, receiver, fails=fails)
     callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
@@ -180,7 +180,7 @@ def test_a_callback_is_made_once_and_signed(
 
 
 def test_a_callback_that_is_refused_is_repeated_with_the_same_number(
-    client: "redis.Redis", settings: Settings, receiver: Receiver
+    client: redis.Redis, settings: Settings, receiver: Receiver
 ) -> None:
     finished(client, settings, receiver, fails=False)
     receiver.statuses = [500, 302, 204]
@@ -193,7 +193,7 @@ def test_a_callback_that_is_refused_is_repeated_with_the_same_number(
 
 
 def test_a_redirection_is_a_refusal_and_not_followed(
-    client: "redis.Redis", settings: Settings, receiver: Receiver
+    client: redis.Redis, settings: Settings, receiver: Receiver
 ) -> None:
     finished(client, settings, receiver, fails=False)
     receiver.statuses = [302]
@@ -204,7 +204,7 @@ def test_a_redirection_is_a_refusal_and_not_followed(
 
 
 def test_between_two_tries_of_a_call_lies_twice_as_long_each_time(
-    client: "redis.Redis", settings: Settings, receiver: Receiver
+    client: redis.Redis, settings: Settings, receiver: Receiver
 ) -> None:
     task_id = finished(client, settings, receiver, fails=False)
     receiver.statuses = [500] * 7
@@ -221,7 +221,7 @@ def test_between_two_tries_of_a_call_lies_twice_as_long_each_time(
 
 @pytest.mark.parametrize(("seconds", "calls"), [(3600, 1), (100, 0)])
 def test_a_call_waits_no_longer_than_any_does_though_redis_clock_was_set_back(
-    client: "redis.Redis", settings: Settings, receiver: Receiver, seconds: int, calls: int
+    client: redis.Redis, settings: Settings, receiver: Receiver, seconds: int, calls: int
 ) -> None:
     task_id = finished(client, settings, receiver, fails=False)
     client.zadd(keys.OUTBOX, {task_id: time.time() + seconds})
@@ -230,7 +230,7 @@ def test_a_call_waits_no_longer_than_any_does_though_redis_clock_was_set_back(
 
 
 def test_a_receiver_that_never_answers_is_given_up(
-    client: "redis.Redis",
+    client: redis.Redis,
     settings: Settings,
     receiver: Receiver,
     caplog: pytest.LogCaptureFixture,
@@ -247,7 +247,7 @@ def test_a_receiver_that_never_answers_is_given_up(
 
 
 def test_a_task_that_is_put_back_and_done_during_its_call_is_called_for_again(
-    client: "redis.Redis", settings: Settings, receiver: Receiver
+    client: redis.Redis, settings: Settings, receiver: Receiver
 ) -> None:
     ledger = create_ledger(settings, client)
     task_id = finished(client, settings, receiver, fails=True)
@@ -267,7 +267,7 @@ def test_a_task_that_is_put_back_and_done_during_its_call_is_called_for_again(
 
 
 def test_a_call_whose_task_was_forgotten_by_age_is_given_up(
-    client: "redis.Redis",
+    client: redis.Redis,
     settings: Settings,
     receiver: Receiver,
     caplog: pytest.LogCaptureFixture,
@@ -282,7 +282,7 @@ def test_a_call_whose_task_was_forgotten_by_age_is_given_up(
 
 
 def test_a_call_whose_task_is_forgotten_by_age_meanwhile_leaves_nothing(
-    client: "redis.Redis", settings: Settings, receiver: Receiver
+    client: redis.Redis, settings: Settings, receiver: Receiver
 ) -> None:
     task_id = finished(client, settings, receiver, fails=True)
     receiver.statuses = [500]
@@ -295,7 +295,7 @@ def test_a_call_whose_task_is_forgotten_by_age_meanwhile_leaves_nothing(
 
 
 def test_an_address_that_can_not_be_called_does_not_keep_others_from_being_called(
-    client: "redis.Redis", settings: Settings, receiver: Receiver
+    client: redis.Redis, settings: Settings, receiver: Receiver
 ) -> None:
     submission = Submission([b"image"], Options(), callback="https://pacs.example/\x01")
     bad = create_submitter(settings, client).submit(submission).identifier
@@ -311,7 +311,7 @@ def test_an_address_that_can_not_be_called_does_not_keep_others_from_being_calle
     assert client.hget(keys.task_key(bad), "callback_tries") == b"1"
 
 
-def test_the_status_is_all_that_is_waited_for(client: "redis.Redis", settings: Settings) -> None:
+def test_the_status_is_all_that_is_waited_for(client: redis.Redis, settings: Settings) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
     with dripping(answer) as receiver:
         finished(client, settings, receiver, fails=False)
@@ -323,7 +323,7 @@ def test_the_status_is_all_that_is_waited_for(client: "redis.Redis", settings: S
 
 
 def test_a_call_ends_in_time_where_names_are_not_resolved(
-    client: "redis.Redis",
+    client: redis.Redis,
     settings: Settings,
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
@@ -353,7 +353,7 @@ def test_a_call_ends_in_time_where_names_are_not_resolved(
 
 
 def test_a_receiver_that_drips_is_left_alone_for_a_while_and_holds_up_nobody(
-    client: "redis.Redis",
+    client: redis.Redis,
     settings: Settings,
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
@@ -385,7 +385,7 @@ def test_a_receiver_that_drips_is_left_alone_for_a_while_and_holds_up_nobody(
     ("variable", "path"), [("SSL_CERT_FILE", "authority.pem"), ("SSL_CERT_DIR", ".")]
 )
 def test_a_receiver_is_trusted_whose_authority_is_named_and_called_past_any_proxy(
-    client: "redis.Redis",
+    client: redis.Redis,
     settings: Settings,
     secure: Receiver,
     authority: Path,
@@ -406,7 +406,7 @@ def test_a_receiver_is_trusted_whose_authority_is_named_and_called_past_any_prox
 
 @needs_openssl
 def test_the_log_tells_of_a_receiver_that_is_not_trusted(
-    client: "redis.Redis",
+    client: redis.Redis,
     settings: Settings,
     secure: Receiver,
     monkeypatch: pytest.MonkeyPatch,
@@ -450,7 +450,7 @@ def test_a_file_of_authorities_that_can_not_be_used_stops_the_start(
 
 
 def test_an_answer_of_broken_tls_counts_as_a_try(
-    client: "redis.Redis", settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, settings: Settings, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def post(*_: object) -> bool:
         raise ssl.SSLError("as httpx lets through where bytes after the handshake are none of TLS")

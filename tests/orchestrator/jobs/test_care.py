@@ -17,7 +17,7 @@ from tests.support.overlays import overlay
 from tests.support.waiting import eventually
 
 
-def test_of_several_one_comes_as_often_as_it_should(client: "redis.Redis") -> None:
+def test_of_several_one_comes_as_often_as_it_should(client: redis.Redis) -> None:
     often: list[None] = []
     seldom: list[None] = []
     carers = [
@@ -34,7 +34,7 @@ def test_of_several_one_comes_as_often_as_it_should(client: "redis.Redis") -> No
 
 
 def test_a_key_from_before_redis_clock_was_set_back_keeps_nobody_waiting(
-    client: "redis.Redis",
+    client: redis.Redis,
 ) -> None:
     done: list[None] = []
     client.set("key", b"1", px=3_600_000)
@@ -47,7 +47,7 @@ def test_a_key_from_before_redis_clock_was_set_back_keeps_nobody_waiting(
 
 @pytest.mark.parametrize("blobs", ["disk", "redis"])
 def test_blobs_on_the_disk_are_swept_about_once_a_minute(
-    client: "redis.Redis", settings: Settings, blobs: str
+    client: redis.Redis, settings: Settings, blobs: str
 ) -> None:
     """Those, too, that lie there from a time before they were kept in Redis."""
     old = settings.data_dir / "blobs" / "upload-old"

@@ -43,17 +43,17 @@ PICTURE = Overlay(
 )
 
 
-def taken(client: "redis.Redis") -> None:
+def taken(client: redis.Redis) -> None:
     """Take the first task out of the queue, as a worker does."""
     client.lmove(keys.RQ_QUEUE, keys.RQ_INTERMEDIATE, "LEFT", "RIGHT")
 
 
-def put_back(client: "redis.Redis", task_id: str) -> None:
+def put_back(client: redis.Redis, task_id: str) -> None:
     """Put a failed task into the queue again, as an operator does."""
     FailedJobRegistry(queue=open_queue(client), job_class=TaskJob).requeue(task_id)
 
 
-def drawing(client: "redis.Redis", settings: Settings) -> tuple[Desk, str]:
+def drawing(client: redis.Redis, settings: Settings) -> tuple[Desk, str]:
     """Return a task that is worked on and has a picture in the store, with the desk that it was sent to."""
     store = create_store(settings)
     desk = create_desk(settings, client, store)
@@ -64,13 +64,13 @@ def drawing(client: "redis.Redis", settings: Settings) -> tuple[Desk, str]:
     return desk, task_id
 
 
-def overdue(client: "redis.Redis", task_id: str) -> None:
+def overdue(client: redis.Redis, task_id: str) -> None:
     """Let the lease of a task run out."""
     client.zadd(keys.OPEN, {task_id: 0})
 
 
 def test_a_task_ends_in_one_state_whatever_comes_after(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
@@ -86,7 +86,7 @@ def test_a_task_ends_in_one_state_whatever_comes_after(
 
 
 def test_a_task_that_has_failed_stays_so_whatever_comes_after(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
@@ -104,7 +104,7 @@ def test_a_task_that_has_failed_stays_so_whatever_comes_after(
 
 
 def test_bytes_are_held_for_a_task_until_it_is_forgotten(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
@@ -121,7 +121,7 @@ def test_bytes_are_held_for_a_task_until_it_is_forgotten(
 
 @pytest.mark.parametrize("blobs", ["redis", "disk"])
 def test_the_upload_of_a_failed_task_is_counted_once_and_held_as_long_as_a_result(
-    client: "redis.Redis", settings: Settings, blobs: Literal["redis", "disk"]
+    client: redis.Redis, settings: Settings, blobs: Literal["redis", "disk"]
 ) -> None:
     settings = replace(settings, blobs=blobs, queue_ttl=3600, result_ttl=100)
     records = create_ledger(settings, client)
@@ -139,7 +139,7 @@ def test_the_upload_of_a_failed_task_is_counted_once_and_held_as_long_as_a_resul
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_bytes_that_are_gone_are_counted_no_more_though_nothing_else_is_held(
-    client: "redis.Redis", settings: Settings, fails: bool
+    client: redis.Redis, settings: Settings, fails: bool
 ) -> None:
     settings = replace(settings, queue_ttl=100, result_ttl=1)
     records = create_ledger(settings, client)
@@ -155,9 +155,7 @@ def test_bytes_that_are_gone_are_counted_no_more_though_nothing_else_is_held(
     assert records.held_bytes() == 0
 
 
-def test_the_upload_goes_at_the_moment_of_success(
-    client: "redis.Redis", settings: Settings
-) -> None:
+def test_the_upload_goes_at_the_moment_of_success(client: redis.Redis, settings: Settings) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
     records.begin(task_id)
@@ -168,7 +166,7 @@ def test_the_upload_goes_at_the_moment_of_success(
 
 
 def test_a_try_that_another_has_overtaken_is_not_the_one_under_way(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
@@ -178,15 +176,13 @@ def test_a_try_that_another_has_overtaken_is_not_the_one_under_way(
     assert (records.is_at(first), records.is_at(second)) == (False, True)
 
 
-def test_the_first_name_of_a_tasks_pictures_stays(
-    client: "redis.Redis", settings: Settings
-) -> None:
+def test_the_first_name_of_a_tasks_pictures_stays(client: redis.Redis, settings: Settings) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
     assert [records.keep_name(task_id, name) for name in ("a", "b")] == ["a", "a"]
 
 
-def test_a_waiting_task_is_left_alone(client: "redis.Redis", settings: Settings) -> None:
+def test_a_waiting_task_is_left_alone(client: redis.Redis, settings: Settings) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
     for _ in range(3):
@@ -195,9 +191,7 @@ def test_a_waiting_task_is_left_alone(client: "redis.Redis", settings: Settings)
     assert client.llen(keys.RQ_QUEUE) == 1
 
 
-def test_an_orphan_is_put_back_at_the_second_look(
-    client: "redis.Redis", settings: Settings
-) -> None:
+def test_an_orphan_is_put_back_at_the_second_look(client: redis.Redis, settings: Settings) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
     for _ in range(2):
@@ -218,7 +212,7 @@ def test_an_orphan_is_put_back_at_the_second_look(
 
 
 def test_a_task_that_was_taken_and_never_begun_has_cost_no_worker(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     """A Redis without memory now and then lets a task be taken, and refuses what comes next."""
     records = create_ledger(settings, client)
@@ -239,7 +233,7 @@ def test_a_task_that_was_taken_and_never_begun_has_cost_no_worker(
     ("key", "longest"), [(keys.RQ_SCHEDULED, 30), (keys.OPEN, 60)], ids=["scheduled", "open"]
 )
 def test_no_moment_lies_further_ahead_than_any_is_set_though_redis_clock_was_set_back(
-    client: "redis.Redis", settings: Settings, key: str, longest: int
+    client: redis.Redis, settings: Settings, key: str, longest: int
 ) -> None:
     now = time.time()
     client.zadd(key, {"a": now + 3600, "b": now + longest - 9})
@@ -249,7 +243,7 @@ def test_no_moment_lies_further_ahead_than_any_is_set_though_redis_clock_was_set
 
 
 def test_what_dead_workers_left_of_their_jobs_goes_after_a_while(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     now = time.time()
     client.zadd(keys.RQ_STARTED, {"a:1": now - 700, "b:1": now - 500, "c:1": now + 60})
@@ -258,7 +252,7 @@ def test_what_dead_workers_left_of_their_jobs_goes_after_a_while(
 
 
 def test_a_pause_ends_by_redis_clock(
-    client: "redis.Redis", settings: Settings, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task_id = create_submitter(settings, client).submit(ONE).identifier
     queue = open_queue(client)
@@ -270,7 +264,7 @@ def test_a_pause_ends_by_redis_clock(
 
 
 def test_what_is_held_is_judged_by_redis_clock(
-    client: "redis.Redis", settings: Settings, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records = create_ledger(settings, client)
     upload = upload_name(create_submitter(settings, client).submit(ONE).identifier)
@@ -280,7 +274,7 @@ def test_what_is_held_is_judged_by_redis_clock(
 
 
 def test_a_task_that_was_seen_to_wait_since_it_was_missed_is_no_orphan_yet(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
@@ -294,7 +288,7 @@ def test_a_task_that_was_seen_to_wait_since_it_was_missed_is_no_orphan_yet(
 
 
 def test_a_task_that_was_missed_before_it_failed_is_no_orphan_yet_when_it_is_put_back(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
@@ -310,7 +304,7 @@ def test_a_task_that_was_missed_before_it_failed_is_no_orphan_yet_when_it_is_put
 
 
 def test_nobody_looks_after_a_task_that_is_forgotten_by_age(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     client.zadd(keys.OPEN, {"forgotten": 1})
     create_ledger(settings, client).care()
@@ -318,7 +312,7 @@ def test_nobody_looks_after_a_task_that_is_forgotten_by_age(
 
 
 def test_a_task_that_is_to_be_tried_again_later_is_no_orphan(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
@@ -335,7 +329,7 @@ def test_a_task_that_is_to_be_tried_again_later_is_no_orphan(
 
 
 def test_a_task_whose_next_try_is_due_comes_before_those_that_have_had_none(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     records = create_ledger(settings, client)
     submitter = create_submitter(settings, client)
@@ -356,7 +350,7 @@ def test_a_task_whose_next_try_is_due_comes_before_those_that_have_had_none(
     assert client.ttl(upload) > settings.queue_ttl
 
 
-def test_a_leased_task_is_no_orphan(client: "redis.Redis", settings: Settings) -> None:
+def test_a_leased_task_is_no_orphan(client: redis.Redis, settings: Settings) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
     taken(client)
@@ -368,7 +362,7 @@ def test_a_leased_task_is_no_orphan(client: "redis.Redis", settings: Settings) -
     assert records.care() == []  # the lease began the patience anew
 
 
-def test_a_task_that_is_orphaned_too_often_fails(client: "redis.Redis", settings: Settings) -> None:
+def test_a_task_that_is_orphaned_too_often_fails(client: redis.Redis, settings: Settings) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
     for _ in range(ledger.MOST_CRASHES):
@@ -386,7 +380,7 @@ def test_a_task_that_is_orphaned_too_often_fails(client: "redis.Redis", settings
 
 
 def test_a_task_that_waits_too_long_fails_with_the_reason(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     short = replace(settings, queue_ttl=1)
     records = create_ledger(short, client)
@@ -405,7 +399,7 @@ def test_a_task_that_waits_too_long_fails_with_the_reason(
 
 @pytest.mark.parametrize("place", [0, -1])
 def test_a_task_that_waits_too_long_fails_at_either_end_of_the_queue(
-    client: "redis.Redis", settings: Settings, place: int
+    client: redis.Redis, settings: Settings, place: int
 ) -> None:
     submitter = create_submitter(settings, client)
     task_ids = [submitter.submit(ONE).identifier for _ in range(3)]
@@ -418,7 +412,7 @@ def test_a_task_that_waits_too_long_fails_at_either_end_of_the_queue(
 
 
 def test_a_task_that_is_tried_for_too_long_tells_why_the_last_try_failed(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     ledger = create_ledger(replace(settings, queue_ttl=1), client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
@@ -435,7 +429,7 @@ def test_a_task_that_is_tried_for_too_long_tells_why_the_last_try_failed(
 
 
 def test_a_task_that_is_to_be_tried_again_has_no_stage_and_is_soon_looked_after(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
@@ -450,7 +444,7 @@ def test_a_task_that_is_to_be_tried_again_has_no_stage_and_is_soon_looked_after(
 
 
 def test_a_failed_task_that_is_put_back_is_done_once(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     records = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
@@ -464,7 +458,7 @@ def test_a_failed_task_that_is_put_back_is_done_once(
     assert records.begin(task_id) is None
 
 
-def expired(client: "redis.Redis", settings: Settings, count: int) -> list[str]:
+def expired(client: redis.Redis, settings: Settings, count: int) -> list[str]:
     """Return tasks that have failed, as no worker came to them within a second."""
     submitter = create_submitter(settings, client)
     found = [submitter.submit(ONE).identifier for _ in range(count)]
@@ -475,7 +469,7 @@ def expired(client: "redis.Redis", settings: Settings, count: int) -> list[str]:
 
 
 def test_failed_tasks_that_are_put_back_wait_however_old_they_are(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     short = replace(settings, queue_ttl=1)
     records = create_ledger(short, client)
@@ -491,7 +485,7 @@ def test_failed_tasks_that_are_put_back_wait_however_old_they_are(
 
 
 def test_a_failed_task_that_is_put_back_has_its_time_anew(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     short = replace(settings, queue_ttl=1)
     records = create_ledger(short, client)
@@ -513,7 +507,7 @@ def test_a_failed_task_that_is_put_back_has_its_time_anew(
 
 
 def test_a_failed_task_that_is_put_back_in_vain_is_among_the_failed_again(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     """No worker comes to it while its upload is kept."""
     short = replace(settings, queue_ttl=1, result_ttl=1)
@@ -530,7 +524,7 @@ def test_a_failed_task_that_is_put_back_in_vain_is_among_the_failed_again(
 
 
 def test_an_old_copy_of_a_task_that_succeeded_does_not_make_it_a_failed_job(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     short = replace(settings, queue_ttl=1)
     records = create_ledger(short, client)
@@ -545,7 +539,7 @@ def test_an_old_copy_of_a_task_that_succeeded_does_not_make_it_a_failed_job(
 
 
 def test_no_other_copy_of_a_failed_task_brings_it_back(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     ledger = create_ledger(settings, client)
     submission = replace(ONE, callback="https://example.org/")
@@ -569,7 +563,7 @@ def test_no_other_copy_of_a_failed_task_brings_it_back(
 
 
 def test_a_worker_that_dies_at_the_end_of_a_failed_task_does_not_bring_it_back(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     ledger = create_ledger(settings, client)
     task_id = create_submitter(settings, client).submit(ONE).identifier
@@ -589,7 +583,7 @@ def test_a_worker_that_dies_at_the_end_of_a_failed_task_does_not_bring_it_back(
 
 
 def test_what_a_task_is_made_of_lasts_as_long_as_it_is_worked_on(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     short = replace(settings, queue_ttl=1, result_ttl=1, result_memory=1)
     ledger = create_ledger(short, client)
@@ -611,7 +605,7 @@ def test_what_a_task_is_made_of_lasts_as_long_as_it_is_worked_on(
 
 
 def test_what_a_waiting_task_is_made_of_and_found_by_lasts_as_long_as_it_may_wait_by_now(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     """The setting is raised while it waits; lowered, it takes nothing of its time."""
     before, after = (
@@ -639,7 +633,7 @@ def test_what_a_waiting_task_is_made_of_and_found_by_lasts_as_long_as_it_may_wai
 
 
 def test_what_a_task_is_made_of_lasts_as_long_as_it_may_wait_since_it_was_put_back(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     task_id = create_submitter(settings, client).submit(ONE).identifier
     parts = [keys.task_key(task_id), keys.job_key(task_id), f"cxr:blob:upload-{task_id}"]
@@ -652,7 +646,7 @@ def test_what_a_task_is_made_of_lasts_as_long_as_it_may_wait_since_it_was_put_ba
 
 
 def test_what_a_waiting_task_is_made_of_is_left_alone_while_the_settings_are(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     """Every renewal is a write to Redis' file."""
     task_id = create_submitter(settings, client).submit(ONE).identifier
@@ -665,7 +659,7 @@ def test_what_a_waiting_task_is_made_of_is_left_alone_while_the_settings_are(
 
 
 def test_a_task_is_remembered_as_long_as_its_callback_is_tried(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     short = replace(settings, result_ttl=1, result_memory=1)
     ledger = create_ledger(short, client)
@@ -682,7 +676,7 @@ def test_a_task_is_remembered_as_long_as_its_callback_is_tried(
 
 @pytest.mark.parametrize("key", [keys.RQ_FAILED, keys.RQ_FINISHED])
 def test_jobs_whose_time_is_over_are_listed_no_more(
-    client: "redis.Redis", settings: Settings, key: str
+    client: redis.Redis, settings: Settings, key: str
 ) -> None:
     client.zadd(key, {"old": time.time() - 1, "new": time.time() + 60})
     create_ledger(settings, client).care()
@@ -692,7 +686,7 @@ def test_jobs_whose_time_is_over_are_listed_no_more(
 
 @pytest.mark.parametrize("key", [keys.RQ_ALL_WORKERS, keys.RQ_WORKERS])
 def test_workers_that_were_killed_are_listed_no_more(
-    client: "redis.Redis", settings: Settings, key: str
+    client: redis.Redis, settings: Settings, key: str
 ) -> None:
     client.hset("rq:worker:alive", "state", "idle")
     client.sadd(key, "rq:worker:alive", "rq:worker:killed")
@@ -701,7 +695,7 @@ def test_workers_that_were_killed_are_listed_no_more(
     assert 0 < client.ttl(key) <= 600
 
 
-def test_a_long_queue_is_gone_through_bit_by_bit(client: "redis.Redis", settings: Settings) -> None:
+def test_a_long_queue_is_gone_through_bit_by_bit(client: redis.Redis, settings: Settings) -> None:
     ledger = create_ledger(settings, client)
     names = [f"task-{number:04d}" for number in range(2000)]
     for name in names:
@@ -717,7 +711,7 @@ def test_a_long_queue_is_gone_through_bit_by_bit(client: "redis.Redis", settings
 
 
 def test_forgetting_a_running_task_leaves_the_pictures_to_it(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     desk, task_id = drawing(client, settings)
 
@@ -728,7 +722,7 @@ def test_forgetting_a_running_task_leaves_the_pictures_to_it(
 
 
 def test_forgetting_a_task_that_is_to_be_tried_again_takes_its_pictures_along(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     desk, task_id = drawing(client, settings)
     desk.ledger.retry(task_id, ModelUnavailableError("away"))
@@ -740,7 +734,7 @@ def test_forgetting_a_task_that_is_to_be_tried_again_takes_its_pictures_along(
 
 
 def test_forgetting_a_failed_task_takes_the_pictures_of_its_tries_along(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     desk, task_id = drawing(client, settings)
     desk.ledger.fail(task_id, RedisUnavailableError("its result could not be kept"))
@@ -753,7 +747,7 @@ def test_forgetting_a_failed_task_takes_the_pictures_of_its_tries_along(
 
 @pytest.mark.parametrize("status", ["RETRY", "FAILURE", "SUCCESS"])
 def test_a_task_whose_pictures_cannot_be_deleted_now_is_forgotten_later(
-    client: "redis.Redis", settings: Settings, status: str
+    client: redis.Redis, settings: Settings, status: str
 ) -> None:
     desk, task_id = drawing(client, settings)
     if status == "RETRY":
@@ -774,7 +768,7 @@ def test_a_task_whose_pictures_cannot_be_deleted_now_is_forgotten_later(
 
 @pytest.mark.parametrize("attempts", [0, 1])
 def test_forgetting_a_task_that_is_done_meanwhile_takes_its_pictures_along(
-    client: "redis.Redis", settings: Settings, attempts: int
+    client: redis.Redis, settings: Settings, attempts: int
 ) -> None:
     store = create_store(settings)
     desk = create_desk(settings, client, store)
@@ -798,7 +792,7 @@ def test_forgetting_a_task_that_is_done_meanwhile_takes_its_pictures_along(
 
 
 def test_a_task_that_is_put_back_is_tried_and_called_back_as_often_as_any(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     ledger = create_ledger(settings, client)
     submission = replace(ONE, callback="https://pacs.example/")
@@ -813,7 +807,7 @@ def test_a_task_that_is_put_back_is_tried_and_called_back_as_often_as_any(
     assert client.zcard(keys.OUTBOX) == 0
 
 
-def test_a_task_is_as_old_as_redis_says(client: "redis.Redis", settings: Settings) -> None:
+def test_a_task_is_as_old_as_redis_says(client: redis.Redis, settings: Settings) -> None:
     with patch("time.time", return_value=1_000_000_000.0):  # an API whose clock is years behind
         task_id = create_submitter(settings, client).submit(ONE).identifier
     ledger = create_ledger(settings, client)
@@ -824,7 +818,7 @@ def test_a_task_is_as_old_as_redis_says(client: "redis.Redis", settings: Setting
     assert abs(task.created - client.time()[0]) < 60
 
 
-def test_forgetting_leaves_no_trace(client: "redis.Redis", settings: Settings) -> None:
+def test_forgetting_leaves_no_trace(client: redis.Redis, settings: Settings) -> None:
     desk = create_desk(settings, client, create_store(settings))
     waiting, done = (desk.submitter.submit(ONE).identifier for _ in range(2))
     desk.ledger.begin(done)
@@ -839,7 +833,7 @@ def test_forgetting_leaves_no_trace(client: "redis.Redis", settings: Settings) -
     assert client.hget(keys.SIZES, "total") == b"0"
 
 
-def traces(client: "redis.Redis", task_id: str) -> list[bytes]:
+def traces(client: redis.Redis, task_id: str) -> list[bytes]:
     """Return the keys that tell of a task, by their names or by what they hold."""
     read: dict[str, Callable[[bytes], object]] = {
         "string": client.get,
@@ -855,7 +849,7 @@ def traces(client: "redis.Redis", task_id: str) -> list[bytes]:
 
 @pytest.mark.parametrize("status", ["PENDING", "RETRY", "SUCCESS", "FAILURE"])
 def test_forgetting_a_task_in_any_state_leaves_no_trace(
-    client: "redis.Redis", settings: Settings, status: str
+    client: redis.Redis, settings: Settings, status: str
 ) -> None:
     records = create_ledger(settings, client)
     submission = replace(ONE, callback="https://pacs.example/")

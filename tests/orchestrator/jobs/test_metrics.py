@@ -24,7 +24,7 @@ def own(tmp_path: Path) -> Iterator[RedisServer]:
         yield running
 
 
-def figure(client: "redis.Redis", name: str, **labels: str) -> float | None:
+def figure(client: redis.Redis, name: str, **labels: str) -> float | None:
     registry = CollectorRegistry()
     QueueCollector(client, QueueLimits(tasks=1000, bytes=10**9), registry)
     return registry.get_sample_value(name, labels)
@@ -40,7 +40,7 @@ def no_room(server: RedisServer) -> Iterator[None]:
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, before)
 
 
-def rewritten(client: "redis.Redis") -> None:
+def rewritten(client: redis.Redis) -> None:
     client.bgrewriteaof()
     while client.info("persistence")["aof_rewrite_in_progress"]:
         time.sleep(0.05)

@@ -33,7 +33,7 @@ RIGHTS = re.compile(r"ACL SETUSER cxr on >PASSWORD (.+)")
     ],
 )
 def test_the_age_is_that_of_the_first_in_the_queue_or_of_the_oldest_to_be_tried_again(
-    client: "redis.Redis", queue: Mapping[str, int], scheduled: Mapping[str, int], oldest: int
+    client: redis.Redis, queue: Mapping[str, int], scheduled: Mapping[str, int], oldest: int
 ) -> None:
     now = time.time()
     for task_id, age in {**queue, **scheduled}.items():
@@ -47,13 +47,13 @@ def test_the_age_is_that_of_the_first_in_the_queue_or_of_the_oldest_to_be_tried_
     assert seen.oldest_waiting_seconds == pytest.approx(oldest, abs=2)
 
 
-def test_a_task_that_was_forgotten_has_no_age(client: "redis.Redis") -> None:
+def test_a_task_that_was_forgotten_has_no_age(client: redis.Redis) -> None:
     client.zadd(keys.RQ_SCHEDULED, {"gone": time.time()})
     client.rpush(keys.RQ_QUEUE, "gone")
     assert look(client).oldest_waiting_seconds == 0
 
 
-def test_it_can_be_seen_while_redis_has_no_memory_left(client: "redis.Redis") -> None:
+def test_it_can_be_seen_while_redis_has_no_memory_left(client: redis.Redis) -> None:
     client.hset(keys.task_key("a"), "created", time.time() - 100)
     client.zadd(keys.RQ_SCHEDULED, {"a": time.time()})
     client.config_set("maxmemory", 1)
@@ -66,7 +66,7 @@ def test_it_can_be_seen_while_redis_has_no_memory_left(client: "redis.Redis") ->
 @pytest.mark.parametrize("hours", [-1, 0, 1])
 @pytest.mark.parametrize(("left", "workers"), [(90, 1), (60, 1), (50, 0)])
 def test_a_worker_lives_as_redis_last_heard_of_it_whatever_its_own_clock_says(
-    client: "redis.Redis", hours: int, left: int, workers: int
+    client: redis.Redis, hours: int, left: int, workers: int
 ) -> None:
     moment = datetime.now(UTC) + timedelta(hours=hours)
     client.sadd(keys.RQ_WORKERS, "rq:worker:a")
@@ -93,7 +93,7 @@ def test_it_can_be_seen_by_a_user_who_has_no_right_to_other_keys(server: RedisSe
 
 @pytest.mark.parametrize("way", [ping, look])
 def test_a_replica_is_no_redis_that_answers_until_the_address_leads_to_the_new_master(
-    tmp_path: Path, way: Callable[["redis.Redis"], object]
+    tmp_path: Path, way: Callable[[redis.Redis], object]
 ) -> None:
     registry = CollectorRegistry()
     with running_pair(tmp_path) as pair, connect_briefly(pair.url) as client:

@@ -28,7 +28,7 @@ from tests.support.images import gradient, png
 IMAGE = png(gradient(64, 64))
 
 
-def test_a_task_whose_upload_is_gone_says_so(client: "redis.Redis", settings: Settings) -> None:
+def test_a_task_whose_upload_is_gone_says_so(client: redis.Redis, settings: Settings) -> None:
     submission = Submission([IMAGE], Options())
     task_id = create_submitter(settings, client).submit(submission).identifier
     client.delete(f"cxr:blob:{upload_name(task_id)}")
@@ -42,7 +42,7 @@ def test_a_task_whose_upload_is_gone_says_so(client: "redis.Redis", settings: Se
 
 
 def test_two_tries_at_once_put_their_pictures_under_one_name(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     """The lease of the first lapses, and the second's worker has another secret of the store."""
     first, second = (
@@ -67,7 +67,7 @@ def test_two_tries_at_once_put_their_pictures_under_one_name(
 
 
 def test_a_try_whose_time_is_over_once_its_result_is_kept_is_followed_by_another(
-    client: "redis.Redis", settings: Settings, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class LateStatistics(Statistics):
         def arguments(self, *_: object) -> Any:

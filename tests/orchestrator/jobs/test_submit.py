@@ -29,7 +29,7 @@ from orchestrator.study import Options
 ONE = Submission([b"image"], Options())
 
 
-def test_what_is_accepted_is_there_whole(client: "redis.Redis", settings: Settings) -> None:
+def test_what_is_accepted_is_there_whole(client: redis.Redis, settings: Settings) -> None:
     task_id = create_submitter(settings, client).submit(ONE).identifier
     ledger = create_ledger(settings, client)
     task = ledger.find(task_id)
@@ -40,7 +40,7 @@ def test_what_is_accepted_is_there_whole(client: "redis.Redis", settings: Settin
     assert client.lrange(keys.RQ_QUEUE, 0, -1) == [task_id.encode()]
 
 
-def test_the_answer_is_the_task_as_it_is_kept(client: "redis.Redis", settings: Settings) -> None:
+def test_the_answer_is_the_task_as_it_is_kept(client: redis.Redis, settings: Settings) -> None:
     desk = create_desk(settings, client, create_store(settings))
     for position in (1, 2):
         answer = desk.submit(ONE, "key" if position == 2 else "")
@@ -57,7 +57,7 @@ def test_the_answer_is_the_task_as_it_is_kept(client: "redis.Redis", settings: S
 
 @pytest.mark.parametrize("idempotency", ["", "key"])
 def test_a_submission_whose_answer_was_lost_is_accepted_once(
-    client: "redis.Redis", settings: Settings, monkeypatch: pytest.MonkeyPatch, idempotency: str
+    client: redis.Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch, idempotency: str
 ) -> None:
     desk = create_desk(settings, connect(settings.redis_url), create_store(settings))
     desk.submit(Submission([b"another"], Options()))  # Redis knows the script from now on
@@ -79,7 +79,7 @@ def test_a_submission_whose_answer_was_lost_is_accepted_once(
     assert client.get(f"cxr:blob:{upload_name(answer['task_id'])}") == b"image"
 
 
-def test_every_key_of_a_waiting_task_has_an_end(client: "redis.Redis", settings: Settings) -> None:
+def test_every_key_of_a_waiting_task_has_an_end(client: redis.Redis, settings: Settings) -> None:
     submitter = create_submitter(settings, client)
     submitter.submit(ONE, "key")
     submitter.submit(Submission([b"1", b"2"], Options(), is_batch=True))
@@ -87,7 +87,7 @@ def test_every_key_of_a_waiting_task_has_an_end(client: "redis.Redis", settings:
     assert endless == [keys.OUTCOMES.encode()]  # a count of tasks, a statistic
 
 
-def test_a_full_queue_refuses_and_leaves_nothing(client: "redis.Redis", settings: Settings) -> None:
+def test_a_full_queue_refuses_and_leaves_nothing(client: redis.Redis, settings: Settings) -> None:
     submitter = create_submitter(replace(settings, queue_limit=2), client)
     submitter.submit(ONE)
     submitter.submit(ONE)
@@ -101,7 +101,7 @@ def test_a_full_queue_refuses_and_leaves_nothing(client: "redis.Redis", settings
 
 
 def test_tasks_that_wait_to_be_tried_again_have_their_places_in_the_queue(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     submitter = create_submitter(replace(settings, queue_limit=2), client)
     first, _ = (submitter.submit(ONE).identifier for _ in range(2))
@@ -112,7 +112,7 @@ def test_tasks_that_wait_to_be_tried_again_have_their_places_in_the_queue(
 
 
 def test_a_batch_that_the_queue_could_never_hold_is_not_told_to_come_again(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     submitter = create_submitter(replace(settings, queue_limit=2), client)
     with pytest.raises(TooManyFilesError, match=r"^expected at most 2 images, .*, got 3; "):
@@ -120,7 +120,7 @@ def test_a_batch_that_the_queue_could_never_hold_is_not_told_to_come_again(
     assert list(client.scan_iter()) == []
 
 
-def test_the_queue_is_bounded_in_bytes(client: "redis.Redis", settings: Settings) -> None:
+def test_the_queue_is_bounded_in_bytes(client: redis.Redis, settings: Settings) -> None:
     submitter = create_submitter(replace(settings, queue_bytes=1000), client)
     big = Submission([bytes(600)], Options())
     first = submitter.submit(big).identifier
@@ -132,7 +132,7 @@ def test_the_queue_is_bounded_in_bytes(client: "redis.Redis", settings: Settings
 
 @pytest.mark.parametrize("idempotency", ["", "key"])
 def test_a_submission_that_fits_exactly_is_accepted(
-    client: "redis.Redis", settings: Settings, idempotency: str
+    client: redis.Redis, settings: Settings, idempotency: str
 ) -> None:
     submitter = create_submitter(replace(settings, queue_limit=2, queue_bytes=10), client)
     two = Submission([bytes(4), bytes(6)], Options(), is_batch=True)
@@ -140,7 +140,7 @@ def test_a_submission_that_fits_exactly_is_accepted(
     assert client.hget(keys.SIZES, "total") == b"10"
 
 
-def test_limits_hold_when_many_submit_at_once(client: "redis.Redis", settings: Settings) -> None:
+def test_limits_hold_when_many_submit_at_once(client: redis.Redis, settings: Settings) -> None:
     submitter = create_submitter(
         replace(settings, queue_limit=20, queue_bytes=170), connect(settings.redis_url)
     )
@@ -159,7 +159,7 @@ def test_limits_hold_when_many_submit_at_once(client: "redis.Redis", settings: S
     assert client.hget(keys.SIZES, "total") == b"170"
 
 
-def test_bytes_that_are_gone_no_longer_count(client: "redis.Redis", settings: Settings) -> None:
+def test_bytes_that_are_gone_no_longer_count(client: redis.Redis, settings: Settings) -> None:
     kept = create_submitter(replace(settings, queue_bytes=1000), client)
     kept.submit(Submission([bytes(100)], Options()))
     short = replace(settings, queue_bytes=1000, queue_ttl=1, result_ttl=1)
@@ -171,7 +171,7 @@ def test_bytes_that_are_gone_no_longer_count(client: "redis.Redis", settings: Se
 
 
 def test_a_submission_that_is_broken_off_leaves_no_bytes(
-    client: "redis.Redis", settings: Settings, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submitter = create_submitter(settings, client)
     put = RedisBlobs.put
@@ -188,7 +188,7 @@ def test_a_submission_that_is_broken_off_leaves_no_bytes(
 
 
 def test_a_submission_whose_upload_is_lost_meanwhile_leaves_nothing(
-    client: "redis.Redis", settings: Settings, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submitter = create_submitter(settings, client)
     monkeypatch.setattr(RedisBlobs, "put", lambda *_: None)
@@ -198,7 +198,7 @@ def test_a_submission_whose_upload_is_lost_meanwhile_leaves_nothing(
 
 
 def test_a_repeated_submission_is_known_however_full_the_queue_is(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     submitter = create_submitter(replace(settings, queue_limit=1), client)
     only = Submission([bytes(10)], Options())
@@ -207,7 +207,7 @@ def test_a_repeated_submission_is_known_however_full_the_queue_is(
         submitter.submit(only, "another key")
 
 
-def test_a_repeated_submission_is_the_same_task(client: "redis.Redis", settings: Settings) -> None:
+def test_a_repeated_submission_is_the_same_task(client: redis.Redis, settings: Settings) -> None:
     submitter = create_submitter(settings, client)
     first = submitter.submit(ONE, "a key").identifier
     assert submitter.submit(ONE, "a key").identifier == first
@@ -223,7 +223,7 @@ def test_a_repeated_submission_is_the_same_task(client: "redis.Redis", settings:
 
 
 def test_where_one_image_ends_and_the_next_begins_tells_submissions_apart(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     submitter = create_submitter(settings, client)
     submitter.submit(Submission([b"ab", b"c"], Options(), is_batch=True), "key")
@@ -232,7 +232,7 @@ def test_where_one_image_ends_and_the_next_begins_tells_submissions_apart(
 
 
 def test_a_batch_is_found_as_long_as_its_tasks_are_remembered(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     settings = replace(settings, queue_ttl=3600, result_ttl=100, result_memory=1000)
     batch = create_submitter(settings, client).submit(replace(ONE, is_batch=True)).identifier
@@ -240,7 +240,7 @@ def test_a_batch_is_found_as_long_as_its_tasks_are_remembered(
 
 
 def test_a_batch_is_known_as_long_as_one_of_its_tasks(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     desk = create_desk(settings, client, create_store(settings))
     two = Submission([b"1", b"2"], Options(), is_batch=True)
@@ -257,7 +257,7 @@ def test_a_batch_is_known_as_long_as_one_of_its_tasks(
     assert desk.submit_batch(two, "key")[0] == again
 
 
-def test_the_key_of_a_task_is_forgotten_with_it(client: "redis.Redis", settings: Settings) -> None:
+def test_the_key_of_a_task_is_forgotten_with_it(client: redis.Redis, settings: Settings) -> None:
     desk = create_desk(settings, client, create_store(settings))
     first, second = (desk.submit(ONE, key)["task_id"] for key in ("first", "second"))
     desk.forget(first)
@@ -268,7 +268,7 @@ def test_the_key_of_a_task_is_forgotten_with_it(client: "redis.Redis", settings:
 
 
 def test_a_key_whose_task_is_forgotten_by_age_stands_for_nothing(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     submitter = create_submitter(settings, client)
     first = submitter.submit(ONE, "key").identifier
@@ -279,7 +279,7 @@ def test_a_key_whose_task_is_forgotten_by_age_stands_for_nothing(
 
 
 def test_callers_have_their_idempotency_keys_to_themselves(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     submitter = create_submitter(settings, client)
     ward, other = (replace(ONE, caller=name) for name in ("ward7", "ward8"))
@@ -290,7 +290,7 @@ def test_callers_have_their_idempotency_keys_to_themselves(
     assert submitter.submit(replace(ONE, caller="ward"), "7\nkey").identifier != first
 
 
-def test_a_repeated_batch_is_the_same_batch(client: "redis.Redis", settings: Settings) -> None:
+def test_a_repeated_batch_is_the_same_batch(client: redis.Redis, settings: Settings) -> None:
     submitter = create_submitter(settings, client)
     batch = Submission([b"1", b"2"], Options(), is_batch=True)
     assert submitter.submit(batch, "key").identifier == submitter.submit(batch, "key").identifier
@@ -298,7 +298,7 @@ def test_a_repeated_batch_is_the_same_batch(client: "redis.Redis", settings: Set
 
 
 def test_many_equal_submissions_at_once_are_one_task(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     submitter = create_submitter(settings, connect(settings.redis_url))
     with ThreadPoolExecutor(16) as pool:
@@ -308,7 +308,7 @@ def test_many_equal_submissions_at_once_are_one_task(
     assert len(client.keys("cxr:blob:*")) == 1
 
 
-def test_blobs_on_disk_leave_redis_small(client: "redis.Redis", settings: Settings) -> None:
+def test_blobs_on_disk_leave_redis_small(client: redis.Redis, settings: Settings) -> None:
     on_disk = replace(settings, blobs="disk")
     task_id = (
         create_submitter(on_disk, client).submit(Submission([bytes(100_000)], Options())).identifier
@@ -335,7 +335,7 @@ def test_without_redis_nothing_is_put_on_the_disk(tmp_path: Path, idempotency: s
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_jobs_own_words_are_json(client: "redis.Redis", settings: Settings) -> None:
+def test_the_jobs_own_words_are_json(client: redis.Redis, settings: Settings) -> None:
     task_id = create_submitter(settings, client).submit(ONE).identifier
     data = client.hget(keys.job_key(task_id), "data")
     assert isinstance(data, bytes)

@@ -67,18 +67,18 @@ from tests.support.workers import CXR, Service
 IMAGE = png(gradient(64, 64))
 
 
-def submit(settings: Settings, client: "redis.Redis", upload: bytes = IMAGE) -> str:
+def submit(settings: Settings, client: redis.Redis, upload: bytes = IMAGE) -> str:
     return create_submitter(settings, client).submit(Submission([upload], Options())).identifier
 
 
-def find(settings: Settings, client: "redis.Redis", task_id: str) -> Task:
+def find(settings: Settings, client: redis.Redis, task_id: str) -> Task:
     task = create_ledger(settings, client).find(task_id)
     assert task is not None
     return task
 
 
 def test_a_task_ends_in_its_result(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     task_id = submit(settings, client)
     log = work()
@@ -97,7 +97,7 @@ def test_a_task_ends_in_its_result(
 
 @pytest.mark.parametrize("error", [None, ModelUnavailableError, ModelContractError])
 def test_a_task_that_is_forgotten_while_it_is_worked_on_leaves_nothing(
-    client: "redis.Redis", settings: Settings, error: type[ServiceError] | None
+    client: redis.Redis, settings: Settings, error: type[ServiceError] | None
 ) -> None:
     """It is taken for an orphan, put back, cancelled; and then the worker that had it goes on after all."""
     submission = Submission([IMAGE], Options(), kind="hosted")
@@ -124,7 +124,7 @@ def test_a_task_that_is_forgotten_while_it_is_worked_on_leaves_nothing(
 
 @pytest.mark.parametrize("is_lost", [True, False])
 def test_a_try_that_fails_takes_its_pictures_back_unless_the_task_is_another_worker_s(
-    client: "redis.Redis", settings: Settings, is_lost: bool
+    client: redis.Redis, settings: Settings, is_lost: bool
 ) -> None:
     """The lease of the first lapses; the second succeeds, and then an upload of the first fails."""
     with cloudinary_server() as cloud:
@@ -160,7 +160,7 @@ def test_a_try_that_fails_takes_its_pictures_back_unless_the_task_is_another_wor
 @pytest.mark.parametrize("blobs", ["redis", "disk"])
 @pytest.mark.parametrize("kind", ["zip", "hosted"])
 def test_a_try_that_has_lost_its_task_leaves_what_another_has_kept_alone(
-    client: "redis.Redis", settings: Settings, kind: Kind, blobs: str
+    client: redis.Redis, settings: Settings, kind: Kind, blobs: str
 ) -> None:
     """Its worker stands still past its lease; another one has ended the task with another model when it goes on."""
     settings = replace(settings, blobs=blobs)
@@ -196,7 +196,7 @@ def test_a_try_that_has_lost_its_task_leaves_what_another_has_kept_alone(
 
 
 def test_a_try_that_is_not_told_that_it_has_ended_its_task_leaves_its_result(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     """The answer is lost with the connection, and it says so again."""
     task_id = submit(settings, client)
@@ -215,7 +215,7 @@ def test_a_try_that_is_not_told_that_it_has_ended_its_task_leaves_its_result(
 
 
 def test_pictures_are_found_by_whoever_has_another_secret_of_the_store(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     """It is changed after a first try has drawn; what a second draws replaces that, and is deleted with the task."""
     before, after = (replace(settings, files_secret=secret) for secret in ("before", "after"))
@@ -235,7 +235,7 @@ def test_pictures_are_found_by_whoever_has_another_secret_of_the_store(
 
 @pytest.mark.parametrize("retries", ["1", "40"])
 def test_a_task_costs_five_work_horses_whatever_tries_it_has_left(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str], retries: str
+    client: redis.Redis, settings: Settings, work: Callable[..., str], retries: str
 ) -> None:
     task_id = submit(replace(settings, job_retries=int(retries)), client)
     ledger = create_ledger(settings, client)
@@ -255,7 +255,7 @@ def test_a_task_costs_five_work_horses_whatever_tries_it_has_left(
     ("last", "code"), [("slow", "job_timeout"), ("deadly", "job_crashed"), ("fine", None)]
 )
 def test_a_task_may_take_too_long_five_times_whatever_tries_it_has_left(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str], last: str, code: str | None
+    client: redis.Redis, settings: Settings, work: Callable[..., str], last: str, code: str | None
 ) -> None:
     """A work-horse that dies at it counts alike, and a slow moment passes."""
     task_id = submit(settings, client)
@@ -278,7 +278,7 @@ def test_a_task_may_take_too_long_five_times_whatever_tries_it_has_left(
 
 @pytest.mark.parametrize(("accepted", "now", "status"), [(1, 60, "SUCCESS"), (60, 1, "RETRY")])
 def test_a_task_may_take_as_long_as_the_setting_of_its_worker_says(
-    client: "redis.Redis",
+    client: redis.Redis,
     settings: Settings,
     work: Callable[..., str],
     accepted: int,
@@ -293,7 +293,7 @@ def test_a_task_may_take_as_long_as_the_setting_of_its_worker_says(
 
 
 def test_a_work_horse_that_dies_once_its_task_has_succeeded_leaves_no_failed_job(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     task_id = submit(settings, client)
     work(FAKE_DEATH="late")
@@ -306,7 +306,7 @@ def test_a_work_horse_that_dies_once_its_task_has_succeeded_leaves_no_failed_job
 
 
 def test_a_task_that_is_forgotten_once_it_is_taken_costs_no_work_horse(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     submit(settings, client)
     assert work(FAKE_WORKER="hasty caller") == ""
@@ -316,7 +316,7 @@ def test_a_task_that_is_forgotten_once_it_is_taken_costs_no_work_horse(
 
 
 def test_a_signal_that_comes_before_a_worker_can_take_it_ends_it(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     task_id = submit(settings, client)
     assert work(FAKE_SIGNAL="early") == ""
@@ -326,7 +326,7 @@ def test_a_signal_that_comes_before_a_worker_can_take_it_ends_it(
 
 @pytest.mark.slow
 def test_a_worker_that_was_not_heard_of_for_long_is_listed_again(
-    client: "redis.Redis", environment: dict[str, str], tmp_path: Path
+    client: redis.Redis, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """Where its machine stood still or Redis was away, its key has run out and CARE has struck it off the lists."""
     worker = Service([*CXR, "worker"], environment, tmp_path / "worker.log")
@@ -342,7 +342,7 @@ def test_a_worker_that_was_not_heard_of_for_long_is_listed_again(
 
 @pytest.mark.slow
 def test_a_worker_sweeps_the_pictures_in_its_own_folder(
-    client: "redis.Redis", environment: dict[str, str], settings: Settings, tmp_path: Path
+    client: redis.Redis, environment: dict[str, str], settings: Settings, tmp_path: Path
 ) -> None:
     old = settings.data_dir / "files" / "ab" / "old.jpg"
     old.parent.mkdir(parents=True)
@@ -358,7 +358,7 @@ def test_a_worker_sweeps_the_pictures_in_its_own_folder(
 
 @pytest.mark.slow
 def test_a_worker_keeps_one_horse_however_often_it_starts_again(
-    client: "redis.Redis", environment: dict[str, str], tmp_path: Path
+    client: redis.Redis, environment: dict[str, str], tmp_path: Path
 ) -> None:
     """It does so each second while Redis has no memory left, and none of its writes are taken."""
     client.config_set("maxmemory", 1)
@@ -431,7 +431,7 @@ def test_tasks_are_accepted_and_tried_again_at_the_new_master_after_a_failover(
 
 
 def test_a_worker_without_a_horse_harms_no_other_process_and_leaves_nothing_open(
-    client: "redis.Redis", settings: Settings, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It can't fork, as no process or no memory is left. What it would kill is noted, and lives."""
     killed: list[int] = []
@@ -459,7 +459,7 @@ def test_a_worker_without_a_horse_harms_no_other_process_and_leaves_nothing_open
 
 
 def test_a_horse_that_somebody_else_has_seen_off_is_done_with(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     ledger = create_ledger(settings, client)
     worker = TaskWorker(open_queue(client), ledger, 120, prepare=lambda: None)
@@ -475,7 +475,7 @@ def test_a_horse_that_somebody_else_has_seen_off_is_done_with(
 
 @pytest.mark.slow
 def test_a_task_that_takes_longer_than_a_lease_stays_with_its_worker(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     task_id = submit(settings, client)
     ledger = create_ledger(settings, client)
@@ -489,7 +489,7 @@ def test_a_task_that_takes_longer_than_a_lease_stays_with_its_worker(
 
 
 def test_a_worker_whose_clock_was_set_back_is_heard_of_all_the_same(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     worker = TaskWorker(open_queue(client), create_ledger(settings, client), 120, lambda: None)
     worker.last_heartbeat = now() + timedelta(hours=1)
@@ -498,7 +498,7 @@ def test_a_worker_whose_clock_was_set_back_is_heard_of_all_the_same(
 
 
 def test_a_worker_that_ends_leaves_no_sign_of_life_though_redis_is_full(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     worker = TaskWorker(open_queue(client), create_ledger(settings, client), 120, lambda: None)
     worker.register_birth()  # type: ignore[no-untyped-call]
@@ -512,7 +512,7 @@ def test_a_worker_that_ends_leaves_no_sign_of_life_though_redis_is_full(
 
 
 def test_a_worker_leaves_the_jobs_of_one_whose_clock_is_behind(
-    client: "redis.Redis", settings: Settings
+    client: redis.Redis, settings: Settings
 ) -> None:
     task_id = submit(settings, client)
     queue = open_queue(client)
@@ -529,7 +529,7 @@ def test_a_worker_leaves_the_jobs_of_one_whose_clock_is_behind(
 
 @pytest.mark.slow
 def test_a_clock_that_is_set_on_costs_no_task_its_worker(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     task_id = submit(settings, client)
     log = work(FAKE_MODEL="slow", FAKE_WORKER="jumpy clock")
@@ -540,7 +540,7 @@ def test_a_clock_that_is_set_on_costs_no_task_its_worker(
 
 @pytest.mark.slow
 def test_a_worker_that_lacks_something_takes_no_task(
-    client: "redis.Redis", environment: dict[str, str], settings: Settings, tmp_path: Path
+    client: redis.Redis, environment: dict[str, str], settings: Settings, tmp_path: Path
 ) -> None:
     variables = {**environment, "MODEL_SERVER": f"127.0.0.1:{free_port()}"}
     worker = Service([*CXR, "worker"], variables, tmp_path / "worker.log")
@@ -576,7 +576,7 @@ def test_a_worker_that_lacks_something_takes_no_task(
 
 @pytest.mark.slow
 def test_thresholds_are_those_of_the_start_until_the_next_one(
-    client: "redis.Redis", environment: dict[str, str], settings: Settings, tmp_path: Path
+    client: redis.Redis, environment: dict[str, str], settings: Settings, tmp_path: Path
 ) -> None:
     """For every work-horse of a worker, as for the API, though the file is another meanwhile."""
     path = tmp_path / "thresholds.json"
@@ -613,7 +613,7 @@ def test_thresholds_are_those_of_the_start_until_the_next_one(
 
 
 def test_with_blobs_on_the_disk_redis_holds_records_only(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     on_disk = replace(settings, blobs="disk")
     task_id = submit(on_disk, client)
@@ -630,7 +630,7 @@ def test_with_blobs_on_the_disk_redis_holds_records_only(
 
 @pytest.mark.parametrize(("before", "after"), [("disk", "redis"), ("redis", "disk")])
 def test_blobs_are_found_and_deleted_where_they_were_kept_before(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str], before: str, after: str
+    client: redis.Redis, settings: Settings, work: Callable[..., str], before: str, after: str
 ) -> None:
     """Both are switched: a waiting upload and a failed task's; and a result, back again."""
     was, now = (replace(settings, blobs=blobs) for blobs in (before, after))
@@ -656,7 +656,7 @@ def test_blobs_are_found_and_deleted_where_they_were_kept_before(
 
 
 def test_no_key_is_without_an_end_but_the_statistics(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     for upload in (IMAGE, b"no image", IMAGE):
         submit(settings, client, upload)
@@ -667,7 +667,7 @@ def test_no_key_is_without_an_end_but_the_statistics(
 
 
 def test_memory_goes_back_after_the_ttls(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     short = replace(settings, queue_ttl=2, result_ttl=1, result_memory=0)
 
@@ -690,7 +690,7 @@ def test_memory_goes_back_after_the_ttls(
 
 
 def test_a_finished_task_takes_what_the_documents_reckon_with(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     plan = (Path(__file__).parents[3] / "docs" / "capacity.md").read_text()
     job, record = map(int, re.findall(r"^\| its (?:job|record) \| (\d+) \|", plan, re.MULTILINE))
@@ -723,7 +723,7 @@ def test_a_finished_task_takes_what_the_documents_reckon_with(
 
 
 def test_a_bad_image_fails_at_once_and_keeps_its_own_error(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     task_id = submit(settings, client, b"no image")
     work()
@@ -736,7 +736,7 @@ def test_a_bad_image_fails_at_once_and_keeps_its_own_error(
 
 
 def test_a_model_that_is_away_is_waited_for_with_growing_patience(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     task_id = submit(replace(settings, job_retries=10), client)
     ledger = create_ledger(settings, client)
@@ -757,7 +757,7 @@ def test_a_model_that_is_away_is_waited_for_with_growing_patience(
 
 @pytest.mark.parametrize("held", [0, 10_000])
 def test_a_result_that_finds_no_room_is_tried_again(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str], held: int
+    client: redis.Redis, settings: Settings, work: Callable[..., str], held: int
 ) -> None:
     """Whether others hold more than may be held already, or it is this one that is too much."""
     task_id = submit(settings, client)
@@ -775,7 +775,7 @@ def test_a_result_that_finds_no_room_is_tried_again(
 
 
 def test_what_was_accepted_is_done_after_less_may_be_held(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     """Uploads alone are more than results may make of it; each result is less than the upload it replaces."""
     task_ids = [submit(settings, client, IMAGE + bytes(50_000)) for _ in range(3)]
@@ -799,7 +799,7 @@ def test_what_was_accepted_is_done_after_less_may_be_held(
     ],
 )
 def test_a_try_that_ends_while_redis_takes_no_writes_is_none_that_crashed(
-    client: "redis.Redis",
+    client: redis.Redis,
     settings: Settings,
     work: Callable[..., str],
     blobs: str,
@@ -822,7 +822,7 @@ def test_a_try_that_ends_while_redis_takes_no_writes_is_none_that_crashed(
 
 
 def test_what_waiting_does_not_mend_fails_at_once(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     task_id = submit(settings, client)
     work(FAKE_MODEL="wrong")
@@ -833,7 +833,7 @@ def test_what_waiting_does_not_mend_fails_at_once(
     assert client.zcard(keys.RQ_SCHEDULED) == 0
 
 
-def patience(client: "redis.Redis", task_id: str) -> float:
+def patience(client: redis.Redis, task_id: str) -> float:
     """Return how long after its last try a task waits for the next."""
     due = client.zscore(keys.RQ_SCHEDULED, task_id)
     started = client.hget(keys.task_key(task_id), "started")
@@ -843,7 +843,7 @@ def patience(client: "redis.Redis", task_id: str) -> float:
 
 
 def test_when_no_try_is_left_the_task_fails_with_the_reason(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     task_id = submit(replace(settings, job_retries=1), client)
     work(FAKE_MODEL="away")
@@ -858,7 +858,7 @@ def test_when_no_try_is_left_the_task_fails_with_the_reason(
 
 @pytest.mark.parametrize("deaths", [0, 1])
 def test_a_failed_task_that_is_put_back_has_its_tries_anew(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str], deaths: int
+    client: redis.Redis, settings: Settings, work: Callable[..., str], deaths: int
 ) -> None:
     """A work-horse that dies at it takes none but its own."""
     task_id = submit(replace(settings, job_retries=2), client)
@@ -878,7 +878,7 @@ def test_a_failed_task_that_is_put_back_has_its_tries_anew(
 @pytest.mark.parametrize("model", ["fine", "away", "wrong"])
 @pytest.mark.parametrize("status", ["SUCCESS", "FAILURE"])
 def test_the_job_of_a_task_that_another_worker_has_ended_is_what_the_task_is(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str], model: str, status: str
+    client: redis.Redis, settings: Settings, work: Callable[..., str], model: str, status: str
 ) -> None:
     task_id = submit(settings, client)
     work(FAKE_MODEL=model, FAKE_END=status)
@@ -920,7 +920,7 @@ class Exploit:
 
 
 def test_a_hostile_job_is_failed_and_runs_nothing(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str], tmp_path: Path
+    client: redis.Redis, settings: Settings, work: Callable[..., str], tmp_path: Path
 ) -> None:
     marker = tmp_path / "owned"
     planted = hostile(str(marker))
@@ -944,7 +944,7 @@ def test_a_hostile_job_is_failed_and_runs_nothing(
 
 
 def test_a_record_that_was_tampered_with_runs_nothing(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str], tmp_path: Path
+    client: redis.Redis, settings: Settings, work: Callable[..., str], tmp_path: Path
 ) -> None:
     marker = tmp_path / "owned"
     task_id = submit(settings, client)
@@ -957,7 +957,7 @@ def test_a_record_that_was_tampered_with_runs_nothing(
 
 @pytest.mark.parametrize("name", ["../../elsewhere/overlay", "*", "0" * 31, "0" * 32 + "\n"])
 def test_pictures_are_put_and_deleted_by_names_of_the_store_alone(
-    client: "redis.Redis", settings: Settings, name: str
+    client: redis.Redis, settings: Settings, name: str
 ) -> None:
     """Whatever the record says of them: it would be a path, and a pattern."""
     files = settings.data_dir / "files"
@@ -980,7 +980,7 @@ def test_pictures_are_put_and_deleted_by_names_of_the_store_alone(
 
 
 def test_nothing_in_redis_is_a_pickle(
-    client: "redis.Redis", settings: Settings, work: Callable[..., str]
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
 ) -> None:
     for upload in (IMAGE, b"no image"):
         submit(settings, client, upload)

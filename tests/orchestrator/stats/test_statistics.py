@@ -15,7 +15,7 @@ from tests.support.redis_server import RedisServer, running_redis
 from tests.support.reports import record, report
 
 TODAY = date(2090, 5, 10)  # in the server's future, so that nothing expires meanwhile
-CLIENTS: list["redis.Redis"] = []
+CLIENTS: list[redis.Redis] = []
 EDEMA = {"Edema": 0.75, "Mass": 0.25}
 
 
@@ -37,7 +37,7 @@ def at(server: RedisServer, moment: datetime | None = None, retention: int = 30)
     return Statistics(opened(server.url), retention, lambda: now)
 
 
-def opened(url: str) -> "redis.Redis":
+def opened(url: str) -> redis.Redis:
     """Return a client that is closed after the test."""
     CLIENTS.append(connect(url))
     return CLIENTS[-1]

@@ -22,12 +22,12 @@ REPORT = report({"Edema": 0.75, "Mass": 0.25})
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Iterator["redis.Redis"]:
+def client(tmp_path: Path) -> Iterator[redis.Redis]:
     with running_redis(tmp_path / "redis") as server, connect(server.url) as opened:
         yield opened
 
 
-def begun(client: "redis.Redis") -> str:
+def begun(client: redis.Redis) -> str:
     task_id = (
         create_submitter(Settings(), client).submit(Submission([b"image"], Options())).identifier
     )
@@ -39,7 +39,7 @@ def counted(statistics: Statistics) -> list[Tally]:
     return list(statistics.read(Period(statistics.today, statistics.today)).values())
 
 
-def test_a_task_that_succeeds_is_counted_once(client: "redis.Redis") -> None:
+def test_a_task_that_succeeds_is_counted_once(client: redis.Redis) -> None:
     ledger, statistics = create_ledger(Settings(), client), Statistics(client, 30)
     task_id = begun(client)
     assert counted(statistics) == []
@@ -49,7 +49,7 @@ def test_a_task_that_succeeds_is_counted_once(client: "redis.Redis") -> None:
 
 
 def test_a_task_that_has_failed_is_not_counted_by_a_worker_that_comes_late(
-    client: "redis.Redis",
+    client: redis.Redis,
 ) -> None:
     ledger, statistics = create_ledger(Settings(), client), Statistics(client, 30)
     task_id = begun(client)

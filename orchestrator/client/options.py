@@ -1,5 +1,6 @@
 """Ask on the command line which service to send to, how much at once, and how long to wait for an answer."""
 
+import os
 from typing import Final
 
 import click
@@ -15,8 +16,14 @@ def _seconds(_: click.Context, __: click.Parameter, value: float) -> float:
     return value
 
 
+def _here() -> str:
+    """Return where a service on this machine listens, as far as the environment or ``.env`` says."""
+    port = os.environ.get("PORT") or 5000  # noqa: TID251 - the other settings are none of a client's
+    return f"http://127.0.0.1:{port}"
+
+
 server_option: Final = click.option(
-    "--server", default="http://127.0.0.1:5000", show_default=True, metavar="URL"
+    "--server", default=_here, show_default="http://127.0.0.1:5000, or that of PORT", metavar="URL"
 )
 jobs_option: Final = click.option(
     "--jobs",

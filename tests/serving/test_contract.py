@@ -5,10 +5,17 @@ from typing import Any
 
 import pytest
 
-from serving.contract import ContractError, ModelCard
+from serving.contract import DEFAULT_LABELS, ContractError, ModelCard
 from tests.support.cards import card
 
 CARD = card(thresholds=(0.0, 1.0), input_height=1, input_width=8, map_height=1)
+
+
+def test_the_usual_labels_are_the_findings_of_chestx_ray14_and_no_finding() -> None:
+    assert len(DEFAULT_LABELS) == 15
+    assert DEFAULT_LABELS[:2] == ("Atelectasis", "Cardiomegaly")
+    assert DEFAULT_LABELS[-1] == "No Finding"
+    assert list(DEFAULT_LABELS[:14]) == sorted(DEFAULT_LABELS[:14])
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,20 @@ def test_a_folder_is_sent_and_its_results_are_written(tmp_path: Path) -> None:
     assert not any(b"DOE" in body for body in service.bodies)
 
 
+def test_a_service_of_this_machine_is_found_at_its_port(tmp_path: Path) -> None:
+    image = tmp_path / "a.png"
+    image.write_bytes(b"good")
+    with running() as service:
+        (tmp_path / "settings").write_text(f"PORT={service.server_port}\n")
+        run = CliRunner().invoke(
+            main,
+            ["predict", str(image), "--output", str(tmp_path / "results")],
+            env={"CXR_ENV_FILE": str(tmp_path / "settings"), "PORT": None},
+        )
+    assert run.exit_code == 0, run.output
+    assert len(service.bodies) == 2  # the second after the 503
+
+
 def test_one_bad_image_does_not_stop_the_others(tmp_path: Path) -> None:
     (tmp_path / "good.png").write_bytes(b"good")
     (tmp_path / "bad.png").write_bytes(b"BROKEN")

@@ -28,7 +28,7 @@ from orchestrator.jobs.callbacks import signature
 from orchestrator.openapi.document import error_text
 from orchestrator.settings import Settings
 from orchestrator.study import Options
-from tests.orchestrator.model.test_client import FakeServer, serving
+from tests.support.fake_model_server import FakeServer, serving
 from tests.support.images import gradient, png
 from tests.support.workers import running_api_and_worker
 

@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api
+from tests.support.fake_model_server import FakeServer, serving
 from tests.support.images import gradient, png
 from tests.support.keys import ADMIN, API_KEYS
 from tests.support.ports import free_port

@@ -28,8 +28,8 @@ from orchestrator.middleware.guard import GuardMiddleware
 from orchestrator.problems import handlers
 from orchestrator.redis_client import connect_async
 from orchestrator.settings import Settings
-from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api
+from tests.support.fake_model_server import FakeServer, serving
 from tests.support.images import gradient, png
 from tests.support.keys import ADMIN, API_KEYS, PREDICT, READ, bearer
 from tests.support.ports import free_port

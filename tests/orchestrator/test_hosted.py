@@ -18,9 +18,9 @@ from PIL.PngImagePlugin import PngInfo
 from orchestrator.hosted import as_json, with_base
 from orchestrator.security_headers import NOTHING
 from orchestrator.study import Analysis, Report
-from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.cloudinary_server import API_KEY, API_SECRET, CLOUD, cloudinary_server
+from tests.support.fake_model_server import FakeServer, serving
 from tests.support.images import encoded, gradient, png
 from tests.support.overlays import overlay
 from tests.support.ports import free_port

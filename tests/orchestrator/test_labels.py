@@ -9,7 +9,7 @@ from orchestrator.errors import ParameterError
 from orchestrator.model.client import ModelClient
 from orchestrator.routes.labels import refuse_early
 from orchestrator.study import Options
-from tests.orchestrator.model.test_client import CARD, FakeServer, connected, serving
+from tests.support.fake_model_server import CARD, FakeServer, connected, serving
 from tests.support.ports import free_port
 
 GOUT = Options(heatmaps=("Gout",))

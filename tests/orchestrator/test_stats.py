@@ -15,8 +15,8 @@ import pytest
 
 from orchestrator.errors import NotAcceptableError
 from orchestrator.routes.negotiation import negotiate
-from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api
+from tests.support.fake_model_server import FakeServer, serving
 from tests.support.images import gradient, png
 from tests.support.ports import free_port
 from tests.support.redis_server import RedisServer, running_redis

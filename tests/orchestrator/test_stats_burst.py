@@ -26,8 +26,8 @@ import pytest
 
 from orchestrator.model import tensors
 from orchestrator.model import wire_pb2 as wire
-from tests.orchestrator.model.test_client import MAPS, FakeServer, serving
 from tests.support.api import running_api
+from tests.support.fake_model_server import MAPS, FakeServer, serving
 from tests.support.images import png
 from tests.support.redis_server import running_redis
 

@@ -19,8 +19,8 @@ import numpy as np
 import psutil
 import pytest
 
-from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api
+from tests.support.fake_model_server import FakeServer, serving
 from tests.support.images import encoded, gradient, png
 from tests.support.redis_server import running_redis
 from tests.support.waiting import eventually

@@ -21,9 +21,9 @@ from orchestrator.model import tensors
 from orchestrator.model import wire_pb2 as wire
 from orchestrator.settings import Settings
 from orchestrator.threads import BoundedThreads
-from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api
 from tests.support.cloudinary_server import API_KEY, API_SECRET, CLOUD, cloudinary_server
+from tests.support.fake_model_server import FakeServer, serving
 from tests.support.images import png
 from tests.support.redis_server import running_redis
 from tests.support.waiting import eventually

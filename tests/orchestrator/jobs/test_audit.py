@@ -13,7 +13,9 @@ from orchestrator.jobs.submit import Submission
 from orchestrator.jobs.wiring import create_ledger, create_submitter
 from orchestrator.settings import Settings
 from orchestrator.study import Options
-from tests.orchestrator.jobs.test_worker import IMAGE
+from tests.support.images import gradient, png
+
+IMAGE = png(gradient(64, 64))
 
 
 def submit(settings: Settings, client: redis.Redis, upload: bytes, caller: str = "") -> str:

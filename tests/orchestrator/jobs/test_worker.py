@@ -54,9 +54,9 @@ from orchestrator.settings import Settings
 from orchestrator.storage.create import create_store
 from orchestrator.study import Options
 from orchestrator.thresholds import ThresholdSet, write_thresholds
-from tests.orchestrator.model.test_client import CARD, FakeServer, serving
 from tests.support.cloudinary_server import API_KEY, API_SECRET, CLOUD, cloudinary_server
 from tests.support.failover import running_pair
+from tests.support.fake_model_server import CARD, FakeServer, serving
 from tests.support.fake_worker import FakeModel
 from tests.support.images import gradient, png
 from tests.support.overlays import overlay
@@ -251,6 +251,7 @@ def test_a_task_costs_five_work_horses_whatever_tries_it_has_left(
     assert task.reason.code == "job_crashed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("last", "code"), [("slow", "job_timeout"), ("deadly", "job_crashed"), ("fine", None)]
 )

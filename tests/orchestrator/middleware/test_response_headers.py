@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from orchestrator.security_headers import NOTHING, PAGE
-from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api
+from tests.support.fake_model_server import FakeServer, serving
 from tests.support.images import gradient, png
 from tests.support.keys import ADMIN, API_KEYS, bearer
 from tests.support.ports import free_port

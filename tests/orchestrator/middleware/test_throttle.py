@@ -5,8 +5,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api
+from tests.support.fake_model_server import FakeServer, serving
 from tests.support.images import gradient, png
 from tests.support.keys import ADMIN, API_KEYS, PREDICT, READ, bearer
 from tests.support.ports import free_port

@@ -15,8 +15,8 @@ import httpx
 import jsonschema
 import pytest
 
-from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api
+from tests.support.fake_model_server import FakeServer, serving
 from tests.support.images import gradient, png
 from tests.support.workers import running_api_and_worker
 

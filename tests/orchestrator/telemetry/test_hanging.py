@@ -12,8 +12,8 @@ import grpc
 import httpx
 
 from orchestrator.model import wire_pb2 as wire
-from tests.orchestrator.model.test_client import FakeServer, serving
 from tests.support.api import running_api
+from tests.support.fake_model_server import FakeServer, serving
 from tests.support.redis_server import RedisServer, running_redis
 
 # Prometheus gives up after 10 seconds, a readiness probe of k8s/ after 5.

@@ -9,19 +9,22 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradcam.placement import place
 from orchestrator import rendering
+from orchestrator.errors import BusyError
 from orchestrator.images.radiograph import Radiograph, decode, model_input
 from orchestrator.model.client import RawPrediction, Servable
 from orchestrator.study import ActivationMaps, Analysis, Derived, Options, Prediction, Report
 from serving.contract import NO_FINDING, ModelCard
 
 Stage = Literal["decoding", "predicting", "rendering"]
+
+_RETRY_AFTER: Final = 5
 
 
 class Model(Protocol):
@@ -118,7 +121,7 @@ def _derived(card: ModelCard, predictions: Sequence[Prediction]) -> tuple[Derive
 
 
 class _Clock:
-    """Announce stages and time them."""
+    """Announce stages, time them, and tell of memory that is short in one: that is no fault of the image's."""
 
     def __init__(self, progress: Callable[[Stage], None]) -> None:
         self._progress = progress
@@ -128,5 +131,11 @@ class _Clock:
     def stage(self, name: Stage) -> Iterator[None]:
         self._progress(name)
         begin = time.perf_counter()
-        yield
+        try:
+            yield
+        except MemoryError as err:
+            raise BusyError(
+                "there is too little memory for the image now; try again shortly",
+                retry_after=_RETRY_AFTER,
+            ) from err
         self.milliseconds[name] = round(1000 * (time.perf_counter() - begin), 2)

@@ -93,7 +93,6 @@ _DECODER_ERRORS: Final = (
     LookupError,
     ArithmeticError,
     EOFError,
-    MemoryError,
     RuntimeError,
     struct.error,
     zlib.error,

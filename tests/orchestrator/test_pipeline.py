@@ -1,6 +1,8 @@
 import base64
 import io
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -90,6 +92,32 @@ def test_stages_are_announced_in_order_and_timed() -> None:
     assert list(analysis.report.timings_ms) == stages
     assert analysis.report.analysis_id == "given"
     assert [overlay.label for overlay in analysis.overlays] == ["Mass", "Edema"]
+
+
+def test_too_little_memory_is_no_damage_of_the_image() -> None:
+    """In a process of its own, which may take 10 MB more than it has; the image takes 30."""
+    script = """
+import io, resource
+from PIL import Image
+from orchestrator import pipeline
+from orchestrator.errors import BusyError
+from orchestrator.study import Options
+
+file = io.BytesIO()
+Image.new("L", (5000, 6000)).save(file, "PNG")
+with open("/proc/self/statm") as figures:
+    pages = int(figures.read().split()[5])
+resource.setrlimit(resource.RLIMIT_DATA, (pages * resource.getpagesize() + 10_000_000,) * 2)
+try:
+    pipeline.analyse(file.getvalue(), Options(), None, max_pixels=10**8, max_result_bytes=10**8)
+except BusyError as err:
+    print(err, err.retry_after)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    told = "there is too little memory for the image now; try again shortly 5\n"
+    assert done.stdout == told, done.stderr
 
 
 def test_every_analysis_has_an_identifier_of_its_own() -> None:

@@ -4,13 +4,15 @@ Most stages are over in milliseconds, long before anybody looks (`events` does s
 task as much as resizing its image.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from orchestrator.errors import DependencyError
+
+_log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 0.1
 
@@ -45,7 +47,11 @@ class Announcer:
             time.sleep(_LOOK_SECONDS)
             now = self._at
             if now is not None and now is seen and now is not told:
-                with suppress(DependencyError):  # the next look tries it again
+                try:
                     self._tell(*now)
                     told = now
+                except DependencyError:
+                    pass  # the next look tries it again
+                except Exception:  # noqa: BLE001 - this loop is the outermost of its thread
+                    _log.exception("stage not told")
             seen = now

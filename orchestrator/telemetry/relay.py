@@ -8,6 +8,7 @@ import json
 import logging
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -17,6 +18,9 @@ from orchestrator.telemetry.recorder import Recorder, Sample
 _log = logging.getLogger(__name__)
 
 _LARGEST: Final = 1 << 20
+# A task doesn't wait for its figures, should nobody take them.
+_PATIENCE_SECONDS: Final = 1.0
+_PAUSE_SECONDS: Final = 1.0
 _BY_NAME: Final = {metric.name: metric for metric in DEFINITIONS}
 
 
@@ -30,6 +34,7 @@ class Relay:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._receiver, self._sender = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._sender.settimeout(_PATIENCE_SECONDS)
 
     def start(self) -> None:
         """Begin to listen, in a thread that ends with the process."""
@@ -51,7 +56,11 @@ class Relay:
 
     def _listen(self) -> None:
         while True:
-            self.receive()
+            try:
+                self.receive()
+            except Exception:  # noqa: BLE001 - this loop is the outermost of its thread
+                _log.exception("samples lost")
+                time.sleep(_PAUSE_SECONDS)
 
     def receive(self) -> None:
         """Wait for one datagram and keep what it holds."""

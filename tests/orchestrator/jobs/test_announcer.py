@@ -3,6 +3,8 @@
 import threading
 import time
 
+import pytest
+
 from orchestrator.errors import RedisUnavailableError
 from orchestrator.jobs.announcer import Announcer
 
@@ -10,15 +12,16 @@ from orchestrator.jobs.announcer import Announcer
 class Told:
     """Keep what was told; fail as often as it is asked to."""
 
-    def __init__(self, failures: int = 0) -> None:
+    def __init__(self, failures: int = 0, failure: Exception | None = None) -> None:
         self.stages: list[tuple[str, str]] = []
         self.failures = failures
+        self.failure = failure or RedisUnavailableError("away")
         self.came = threading.Event()
 
     def __call__(self, task_id: str, stage: str) -> None:
         if self.failures:
             self.failures -= 1
-            raise RedisUnavailableError("away")
+            raise self.failure
         self.stages.append((task_id, stage))
         self.came.set()
 
@@ -65,3 +68,10 @@ def test_what_could_not_be_told_is_told_later() -> None:
     Announcer(told).begin("a", "predicting")
     assert told.came.wait(20)
     assert told.stages == [("a", "predicting")]
+
+
+def test_a_defect_is_logged_and_the_looking_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    told = Told(failures=1, failure=ValueError("a defect"))
+    Announcer(told).begin("a", "predicting")
+    assert told.came.wait(20)
+    assert caplog.messages == ["stage not told"]

@@ -1,4 +1,6 @@
 import os
+import time
+from collections.abc import Sequence
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -9,6 +11,7 @@ from orchestrator.telemetry.metrics import Metrics
 from orchestrator.telemetry.recorder import Sample
 from orchestrator.telemetry.relay import Relay
 from orchestrator.telemetry.telemetry import Telemetry
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -89,3 +92,36 @@ def test_a_child_that_was_killed_has_told_what_it_measured(registry: CollectorRe
     relay.close()
     assert registry.get_sample_value("cxr_task_wait_seconds_sum") == 1.5
     assert registry.get_sample_value("cxr_model_calls_in_flight") == 0
+
+
+def test_a_sample_that_can_not_be_kept_costs_itself_alone(
+    registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("orchestrator.telemetry.relay._PAUSE_SECONDS", 0)
+    metrics = Metrics(registry)
+    failures = [MemoryError()]
+
+    class Failing:
+        def record(self, samples: Sequence[Sample]) -> None:
+            if failures:
+                raise failures.pop()
+            metrics.record(samples)
+
+    relay = Relay(Failing())
+    relay.start()
+    for seconds in (1.5, 2.0):
+        relay.record([Sample(TASK_WAIT, seconds)])
+    eventually(lambda: registry.get_sample_value("cxr_task_wait_seconds_sum") == 2.0)
+    assert caplog.messages == ["samples lost"]
+
+
+def test_nobody_waits_for_figures_that_nobody_takes(
+    registry: CollectorRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    relay = Relay(Metrics(registry))
+    begin = time.monotonic()
+    while not caplog.messages:  # until the socket is full
+        relay.record([Sample(TASK_WAIT, 1.0)])
+        assert time.monotonic() - begin < 30
+    assert set(caplog.messages) == {"samples lost"}
+    relay.close()

@@ -3,6 +3,7 @@
 import os
 import time
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,22 @@ def write_whole(path: Path, content: bytes, *, mode: int = 0o666, ahead: float =
         with suppress(OSError):
             draft.unlink()
         raise
+
+
+def remove_each(paths: Iterable[Path]) -> None:
+    """Remove files, or what is left of them, though some can't be.
+
+    Raises:
+        OSError: Those can't, of which this is the last.
+    """
+    last: OSError | None = None
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as err:
+            last = err
+    if last is not None:
+        raise last
 
 
 def sync(folder: Path) -> None:

@@ -53,7 +53,7 @@ class PeriodicThread:
                 self._work()
             except ServiceError as err:
                 if not away:
-                    _log.warning("%s waits", self._name, extra={"error": err.code})
+                    _log.warning("%s waits", self._name, extra={"error": err.code, "why": str(err)})
                 away = True
             except Exception:  # noqa: BLE001 - this loop is the outermost of its thread
                 _log.exception("%s failed", self._name)

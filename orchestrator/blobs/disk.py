@@ -1,6 +1,7 @@
 """Keep blobs in a folder that API and workers share."""
 
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -9,7 +10,7 @@ from typing import Final
 
 from orchestrator.blobs.base import Held
 from orchestrator.errors import BlobsUnavailableError
-from orchestrator.folders import sync, write_whole
+from orchestrator.folders import remove_each, sync, write_whole
 
 _RETRY_AFTER: Final = 5
 _UNACCEPTED_SECONDS: Final = 600
@@ -56,18 +57,24 @@ class DiskBlobs:
         for path in self._folder.glob("*"):
             with suppress(OSError):  # another process sweeps too
                 status = path.stat()
+                if not stat.S_ISREG(status.st_mode):
+                    continue
                 if path.name.startswith("."):  # unfinished
                     if status.st_mtime < long_ago:
                         path.unlink()
                 elif status.st_mtime < time.time() or status.st_ctime < long_ago:
                     old[path.name] = status.st_mtime
+        ended: list[Path] = []
         for names in _slices(list(old)):
             kept = held(names)
+            ended += [self._folder / name for name in names if name not in kept]
             for name in names:
-                if name not in kept:
-                    self.delete(name)
-                elif kept[name] > old[name] + 1:
+                if name in kept and kept[name] > old[name] + 1:
                     self._keep(name, kept[name])
+        try:
+            remove_each(ended)
+        except OSError as err:
+            raise _unavailable() from err
 
     def _keep(self, name: str, until: float) -> None:
         """Keep a blob longer than it was put for."""

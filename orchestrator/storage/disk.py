@@ -9,7 +9,7 @@ from typing import Final
 
 from gradcam.encode import FORMATS
 from orchestrator.errors import NotFoundError, StoreUnavailableError
-from orchestrator.folders import sync, write_whole
+from orchestrator.folders import remove_each, sync, write_whole
 from orchestrator.storage.base import object_name
 from orchestrator.storage.links import Links
 from orchestrator.study import Overlay
@@ -54,8 +54,7 @@ class DiskStore:
     def delete(self, name: str) -> None:
         """Remove the files of a name, and drafts of them that processes left that died."""
         with _translated("deleted"):
-            for path in self._shard(name).glob(f"*{name}-*"):
-                path.unlink(missing_ok=True)
+            remove_each(self._shard(name).glob(f"*{name}-*"))
 
     def read(self, key: str, expires: str, signature: str) -> tuple[bytes, str]:
         """Return the file that a link leads to, and its media type.
@@ -69,19 +68,20 @@ class DiskStore:
         found = _KEY.fullmatch(key)
         if found is None:
             raise NotFoundError("expected the key of a picture, got another text")
-        try:
-            content = (self._shard(found["name"]) / key).read_bytes()
-        except FileNotFoundError as err:
-            raise NotFoundError("the picture was deleted; analyse the image again") from err
+        with _translated("read"):
+            try:
+                content = (self._shard(found["name"]) / key).read_bytes()
+            except FileNotFoundError as err:
+                raise NotFoundError("the picture was deleted; analyse the image again") from err
         return content, _MEDIA_TYPES[found["extension"]]
 
     def sweep(self) -> int:
         """Remove the files whose links have ended, and drafts of processes that died; return how many."""
         oldest = time.time() - self._links.lifetime
         with _translated("deleted"):
-            ended = [path for path in self._folder.glob("*/*") if _modified(path) < oldest]
-            for path in ended:
-                path.unlink(missing_ok=True)
+            files = (path for path in self._folder.glob("*/*") if path.is_file())
+            ended = [path for path in files if _modified(path) < oldest]
+            remove_each(ended)
         return len(ended)
 
     def _shard(self, name: str) -> Path:

@@ -83,3 +83,4 @@ def test_what_fails_is_logged_and_goes_on(
     assert done.wait(10)
     thread.stop()
     assert caplog.messages[:3] == ["sweeper waits", "sweeper waits", "sweeper failed"]
+    assert caplog.records[0].__dict__["why"] == "away"

@@ -1,3 +1,4 @@
+import errno
 import os
 import time
 from collections.abc import Sequence
@@ -47,6 +48,31 @@ def test_what_a_killed_process_left_unfinished_is_swept(tmp_path: Path) -> None:
     os.utime(tmp_path / ".old", (long_ago, long_ago))
     DiskBlobs(tmp_path).sweep(nothing)
     assert [path.name for path in tmp_path.iterdir()] == [".new"]
+
+
+def test_what_can_not_be_deleted_does_not_keep_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = DiskBlobs(tmp_path)
+    for name in ("a", "b", "c"):
+        blobs.put(name, b"1", -1)
+    (tmp_path / "lost+found").mkdir()  # of a volume that is mounted here
+    os.utime(tmp_path / "lost+found", (0, 0))
+    stuck = next(path for path in tmp_path.iterdir() if path.is_file())
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path == stuck:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(BlobsUnavailableError):
+        blobs.sweep(nothing)
+    assert set(tmp_path.iterdir()) == {stuck, tmp_path / "lost+found"}
+    monkeypatch.undo()
+    blobs.sweep(nothing)
+    assert list(tmp_path.iterdir()) == [tmp_path / "lost+found"]
 
 
 def test_what_no_task_holds_is_swept_once_its_task_had_time_to_be_accepted(

@@ -1,5 +1,6 @@
 """Test the store on the disk: names, links, replacement, deletion, retention."""
 
+import errno
 import os
 import time
 from collections.abc import Callable
@@ -153,6 +154,43 @@ def test_what_is_older_than_its_links_is_swept(tmp_path: Path) -> None:
     assert store.sweep() == 2
     assert store.sweep() == 0
     assert store.read(*parts(kept))[0] == overlay().content
+
+
+def test_a_file_that_can_not_be_deleted_does_not_keep_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make(tmp_path)
+    store.put(NAME, [overlay(), overlay(), overlay()])
+    stuck = files(tmp_path)[0]
+    for path in files(tmp_path):
+        os.utime(path, (0, 0))
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path == stuck:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(
+        StoreUnavailableError, match=r"can't be deleted \(Operation not permitted\)"
+    ):
+        store.sweep()
+    assert files(tmp_path) == [stuck]
+
+
+def test_a_picture_that_can_not_be_read_now_is_not_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make(tmp_path)
+    (link,) = store.put(NAME, [overlay()])
+
+    def refuse(_: Path) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(StoreUnavailableError, match=r"can't be read \(Too many open files\)"):
+        store.read(*parts(link))
 
 
 def test_drafts_of_dead_processes_are_swept(tmp_path: Path) -> None:

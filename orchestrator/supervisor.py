@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 _log = logging.getLogger(__name__)
 
@@ -56,20 +56,29 @@ class Child:
         )
 
     def tend(self, now: float) -> None:
-        """Start the process again if it has ended, after a delay that grows while it keeps ending."""
+        """Start the process again if it has ended, after a delay that grows while it keeps ending or can't be made."""
         if self._process is None:
             if now >= self._due:
-                self.start()
+                self._try_to_start(now)
             return
         status = self._process.poll()
         if status is None:
             return
         self._delay = _FIRST_DELAY if now - self._started > _HEALTHY_AFTER else self._delay
-        _log.error(
-            "process ended",
-            extra={"child": self.name, "exit_status": status, "restart_in_seconds": self._delay},
-        )
-        self._process, self._due = None, now + self._delay
+        self._process = None
+        self._put_off(now, "process ended", exit_status=status)
+
+    def _try_to_start(self, now: float) -> None:
+        """Start the process, or put it off where the system has no room for one more."""
+        try:
+            self.start()
+        except OSError as err:
+            self._put_off(now, "process not started", error=err.strerror)
+
+    def _put_off(self, now: float, why: str, **fields: Any) -> None:
+        fields |= {"child": self.name, "restart_in_seconds": self._delay}
+        _log.error(why, extra=fields)
+        self._due = now + self._delay
         self._delay = min(2 * self._delay, _LONGEST_DELAY)
 
     def ask_to_stop(self) -> None:

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -160,8 +160,9 @@ def _run(settings: Settings, port: int, children: list[Child]) -> None:
         nonlocal stopping
         stopping = True
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup(1)
+            signal.signal(number, stop)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     url = f"http://{host}:{port}"
     announced = False
@@ -172,7 +173,10 @@ def _run(settings: Settings, port: int, children: list[Child]) -> None:
             announced = announced or _announce(url)
             time.sleep(_POLL)
     finally:
-        click.echo("Stopping.")
+        with suppress(
+            OSError
+        ):  # nobody may read it any more, as where Ctrl-C has ended a `tee` first
+            click.echo("Stopping.")
         # What the others need while they end goes last.
         needed = [child for child in children if child.name in ("model-server", "redis")]
         stop_all([child for child in children if child not in needed])

@@ -46,10 +46,12 @@ def start(data_dir: Path, model: Path, port: int, **settings: str) -> subprocess
         )
 
 
-def stop(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """Press Ctrl-C, and return the processes that are left."""
+def stop(
+    process: subprocess.Popen[bytes], number: signal.Signals = signal.SIGINT
+) -> list[psutil.Process]:
+    """Press Ctrl-C, or close the terminal, and return the processes that are left."""
     family = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     assert process.wait(30) == 0
     return [child for child in family if child.is_running()]
 
@@ -92,7 +94,7 @@ def check_a_life(client: httpx.Client, data_dir: Path, model_file: Path, port: i
 
     third = start(data_dir, model_file, port)
     wait_until_answered(client, "/health/ready", third, seconds=60)
-    assert stop(third) == []
+    assert stop(third, signal.SIGHUP) == []
 
 
 def test_the_exporter_ends_with_whoever_waits_for_it(model_file: Path, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
+import errno
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -47,6 +49,27 @@ def test_restarts_come_slower_while_they_keep_failing() -> None:
         eventually(lambda: child.pid is None)
     # at once, then after 0.5, 1, 2, 4, 8 and 16 seconds
     assert starts == 7
+
+
+def test_a_process_that_can_not_be_made_now_is_made_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    child = Child("sleeper", SLEEP)
+    with monkeypatch.context() as full:
+        full.setattr(subprocess, "Popen", refuse)
+        child.tend(100.0)
+        child.tend(100.4)
+    assert [record.__dict__["error"] for record in caplog.records] == [
+        "Resource temporarily unavailable"
+    ]
+    child.tend(100.4)
+    too_early = child.pid
+    child.tend(100.6)
+    assert (too_early is None, child.pid is None) == (True, False)
+    stop_all([child])
 
 
 def test_a_child_gets_its_environment_on_top_of_ours(tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import httpx
 
@@ -19,6 +19,8 @@ from orchestrator.client.client import (
     send,
 )
 
+_Kept = TypeVar("_Kept")
+
 _PATH: Final = "/async/batch"
 _MOST_FILES: Final = 100
 _MOST_BYTES: Final = 100_000_000
@@ -29,12 +31,22 @@ _MOST_SILENCE: Final = 120.0
 
 
 def request_archives(
-    client: httpx.Client, images: Sequence[Path], form: Mapping[str, str]
-) -> Iterator[tuple[int, bytes | ClientError]]:
-    """Yield the place of each image with its ZIP, or with why there is none, as they are done.
+    client: httpx.Client,
+    images: Sequence[Path],
+    form: Mapping[str, str],
+    keep: Callable[[int, bytes], _Kept | ClientError],
+) -> Iterator[tuple[int, _Kept | ClientError]]:
+    """Yield the place of each image with what is kept of its ZIP, or with why there is none, as they are done.
 
     Images go out as batches of up to a hundred; the next is sent when the one before is done, so that the
-    service's queue is not filled by one caller. A result is deleted at the service once the next is asked for.
+    service's queue is not filled by one caller. A result that is kept is deleted at the service once the next is asked
+    for.
+
+    Args:
+        client: Asks the service.
+        images: The files.
+        form: The other fields of the form.
+        keep: Given the place of an image and its ZIP, returns what is kept of it, or why that can't be done.
     """
     for places in _portions(images):
         contents: dict[int, bytes] = {}
@@ -44,7 +56,7 @@ def request_archives(
             except ClientError as err:
                 yield place, err
         if contents:
-            yield from _request_batch(client, contents, form)
+            yield from _request_batch(client, contents, form, keep)
 
 
 def _read(image: Path) -> bytes:
@@ -60,8 +72,11 @@ def _read(image: Path) -> bytes:
 
 
 def _request_batch(
-    client: httpx.Client, contents: Mapping[int, bytes], form: Mapping[str, str]
-) -> Iterator[tuple[int, bytes | ClientError]]:
+    client: httpx.Client,
+    contents: Mapping[int, bytes],
+    form: Mapping[str, str],
+    keep: Callable[[int, bytes], _Kept | ClientError],
+) -> Iterator[tuple[int, _Kept | ClientError]]:
     """Yield the place of each image of one batch with what became of it.
 
     A batch that is too large is sent again in halves, so that one image that is too large is refused alone.
@@ -73,12 +88,12 @@ def _request_batch(
         if isinstance(err, TooLargeError) and len(places) > 1:
             middle = len(places) // 2
             for half in (places[:middle], places[middle:]):
-                yield from _request_batch(client, {place: contents[place] for place in half}, form)
+                part = {place: contents[place] for place in half}
+                yield from _request_batch(client, part, form, keep)
         else:
             yield from ((place, err) for place in places)
         return
-    for index, content in _follow(client, batch, len(places)):
-        yield places[index], content
+    yield from _follow(client, batch, places, keep)
 
 
 def _portions(images: Sequence[Path]) -> Iterator[list[int]]:
@@ -114,22 +129,26 @@ def _submit(client: httpx.Client, contents: Sequence[bytes], form: Mapping[str, 
 
 
 def _follow(
-    client: httpx.Client, location: str, count: int
-) -> Iterator[tuple[int, bytes | ClientError]]:
-    """Yield the index of each task of a batch with its result, or with why there is none, as they are done."""
-    left = set(range(count))
+    client: httpx.Client,
+    location: str,
+    places: Sequence[int],
+    keep: Callable[[int, bytes], _Kept | ClientError],
+) -> Iterator[tuple[int, _Kept | ClientError]]:
+    """Yield the place of each image of a batch with what is kept of its result, or with why there is none."""
+    left = set(range(len(places)))
     while left:
         try:
             tasks = _member(_patiently(client, location), "tasks")
         except ClientError as err:
-            yield from ((index, err) for index in sorted(left))
+            yield from ((places[index], err) for index in sorted(left))
             return
         for index in sorted(left):
             if tasks[index]["status"] not in ("PENDING", "STARTED", "RETRY"):
                 left.discard(index)
                 result = _result(client, tasks[index])
-                yield index, result
-                if isinstance(result, bytes):
+                kept = result if isinstance(result, ClientError) else keep(places[index], result)
+                yield places[index], kept
+                if not isinstance(kept, ClientError):
                     _delete(client, tasks[index])
         if left:
             time.sleep(_LOOK_SECONDS)

@@ -41,7 +41,7 @@ class Item:
     target: Path
 
 
-_Answers: TypeAlias = Generator[tuple[Item, bytes | ClientError], None, None]
+_Answers: TypeAlias = Generator[tuple[Item, dict[str, Any] | ClientError], None, None]
 
 
 @click.command()
@@ -92,11 +92,13 @@ def predict(
     with (
         open_client(server, timeout) as client,
         closing(
-            _queued(client, items, form) if queued else _at_once(client, items, form, jobs)
+            _queued(client, items, form, output)
+            if queued
+            else _at_once(client, items, form, output, jobs)
         ) as answers,
     ):
         try:
-            _receive(answers, len(items), output, rows, failures)
+            _receive(answers, len(items), rows, failures)
         finally:  # what is done when somebody interrupts it is of use as well
             _write_table(output, rows)
     for item, reason in failures:
@@ -158,9 +160,9 @@ def _target(image: Path) -> Path:
 
 
 def _at_once(
-    client: httpx.Client, items: Sequence[Item], form: dict[str, str], jobs: int
+    client: httpx.Client, items: Sequence[Item], form: dict[str, str], output: Path, jobs: int
 ) -> _Answers:
-    """Yield the answer to each image, several being sent at once; to close it is to send no more."""
+    """Yield the report of each image, several being sent at once; to close it is to send no more."""
     patience = Patience()
 
     def ask(item: Item) -> bytes | ClientError:
@@ -171,7 +173,11 @@ def _at_once(
 
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            yield from _as_done(pool, ask, items, jobs * _PENDING_PER_JOB)
+            for item, content in _as_done(pool, ask, items, jobs * _PENDING_PER_JOB):
+                if isinstance(content, ClientError):
+                    yield item, content
+                else:
+                    yield item, _kept(content, output / item.target)
         finally:
             patience.lose()
             pool.shutdown(cancel_futures=True)
@@ -182,7 +188,7 @@ def _as_done(
     ask: Callable[[Item], bytes | ClientError],
     items: Sequence[Item],
     most: int,
-) -> _Answers:
+) -> Iterator[tuple[Item, bytes | ClientError]]:
     """Yield the answer to each image as it comes, with so many at most asked for or kept."""
     left = iter(items)
     pending: dict[Future[bytes | ClientError], Item] = {}
@@ -196,29 +202,40 @@ def _as_done(
         yield pending.pop(future), future.result()
 
 
-def _queued(client: httpx.Client, items: Sequence[Item], form: dict[str, str]) -> _Answers:
-    """Yield the result of each image's task."""
-    for place, content in request_archives(client, [item.path for item in items], form):
-        yield items[place], content
+def _queued(
+    client: httpx.Client, items: Sequence[Item], form: dict[str, str], output: Path
+) -> _Answers:
+    """Yield the report of each image's task."""
+
+    def keep(place: int, content: bytes) -> dict[str, Any] | ClientError:
+        return _kept(content, output / items[place].target)
+
+    for place, report in request_archives(client, [item.path for item in items], form, keep):
+        yield items[place], report
+
+
+def _kept(content: bytes, folder: Path) -> dict[str, Any] | ClientError:
+    """Unpack a result and return its report, or why that can't be done."""
+    try:
+        return unpack(content, folder)
+    except ClientError as err:
+        return err
 
 
 def _receive(
     answers: _Answers,
     count: int,
-    output: Path,
     rows: list[tuple[Item, dict[str, Any]]],
     failures: list[tuple[Item, str]],
 ) -> None:
-    """Unpack the results as they come, behind a progress bar, and add each image to the rows or the failures."""
+    """Take the reports as they come, behind a progress bar, and add each image to the rows or the failures."""
     with click.progressbar(length=count, label="Analysing", file=sys.stderr) as bar:
-        for item, content in answers:
+        for item, report in answers:
             bar.update(1)
-            try:
-                if isinstance(content, ClientError):
-                    raise content
-                rows.append((item, unpack(content, output / item.target)))
-            except ClientError as err:
-                failures.append((item, str(err)))
+            if isinstance(report, ClientError):
+                failures.append((item, str(report)))
+            else:
+                rows.append((item, report))
 
 
 def _write_table(output: Path, rows: Sequence[tuple[Item, dict[str, Any]]]) -> None:

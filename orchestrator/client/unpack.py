@@ -2,7 +2,9 @@
 
 import io
 import json
+import tempfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +15,30 @@ from orchestrator.package import PICTURE_NAME, REPORT_NAME
 def unpack(content: bytes, folder: Path) -> dict[str, Any]:
     """Unpack a ZIP, remove the pictures that an earlier one left in the folder, and return the report.
 
+    What lies there stays as it is until all of the new result is written.
+
     Raises:
         ClientError: It is no result, or it can't be written.
     """
     report = read_report(content)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in earlier_pictures(folder):
-            (folder / name).unlink(missing_ok=True)
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            archive.extractall(folder)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as aside:
+            with zipfile.ZipFile(io.BytesIO(content)) as archive:
+                archive.extractall(aside)
+            for name in earlier_pictures(folder):
+                (folder / name).unlink(missing_ok=True)
+            for path in sorted(Path(aside).iterdir(), key=_is_report):  # which tells of the others
+                path.replace(folder / path.name)
     except OSError as err:
+        with suppress(OSError):
+            folder.rmdir()  # if it is empty
         raise ClientError(f"expected to write the result, got: {err.strerror}") from err
     return report
+
+
+def _is_report(path: Path) -> bool:
+    return path.name == REPORT_NAME
 
 
 def earlier_pictures(folder: Path) -> list[str]:

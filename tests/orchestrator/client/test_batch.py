@@ -21,11 +21,16 @@ def answer(request: httpx.Request) -> httpx.Response:
     return httpx.Response(200, content=b"archive")
 
 
+def whole(_: int, content: bytes) -> bytes:
+    """Keep all of a result."""
+    return content
+
+
 def test_a_file_that_cannot_be_read_does_not_stop_its_batch(tmp_path: Path) -> None:
     (tmp_path / "b.png").write_bytes(b"image")
     images = [tmp_path / "gone.png", tmp_path / "b.png"]
     with httpx.Client(base_url="http://service", transport=httpx.MockTransport(answer)) as client:
-        found = dict(request_archives(client, images, {}))
+        found = dict(request_archives(client, images, {}, whole))
     assert found[1] == b"archive"
     assert isinstance(found[0], ClientError)
     assert "a file that can be read: No such file" in str(found[0])
@@ -36,7 +41,7 @@ def test_nothing_is_sent_of_files_that_all_cannot_be_read(tmp_path: Path) -> Non
         raise AssertionError("nothing to send")
 
     with httpx.Client(base_url="http://service", transport=httpx.MockTransport(refuse)) as client:
-        found = list(request_archives(client, [tmp_path / "gone.png"], {}))
+        found = list(request_archives(client, [tmp_path / "gone.png"], {}, whole))
     assert [place for place, _ in found] == [0]
 
 
@@ -64,7 +69,7 @@ def test_an_image_that_is_too_large_is_refused_alone(tmp_path: Path) -> None:
     for number, image in enumerate(images):
         image.write_bytes(f"image{number}".encode())
     with httpx.Client(base_url="http://service", transport=httpx.MockTransport(read)) as client:
-        found = dict(request_archives(client, images, {}))
+        found = dict(request_archives(client, images, {}, whole))
     assert str(found.pop(3)) == "status 413: too large"
     assert found == {number: f"image{number}".encode() for number in (0, 1, 2, 4)}
     assert [len(batch) for batch in batches] == [5, 2, 3, 1, 2, 1, 1]
@@ -76,7 +81,7 @@ def test_a_zip_among_the_images_is_refused_alone(tmp_path: Path) -> None:
     (tmp_path / "b.png").write_bytes(b"image")
     images = [tmp_path / "a.png", tmp_path / "b.png"]
     with httpx.Client(base_url="http://service", transport=httpx.MockTransport(answer)) as client:
-        found = dict(request_archives(client, images, {}))
+        found = dict(request_archives(client, images, {}, whole))
     assert str(found[0]) == "expected an image, got a ZIP; unpack it"
     assert found[1] == b"archive"
 
@@ -129,10 +134,29 @@ def test_tasks_are_deleted_once_their_results_have_been_taken(tmp_path: Path) ->
         return httpx.Response(403 if is_last else 200, content=b"archive")
 
     with httpx.Client(base_url="http://service", transport=httpx.MockTransport(read)) as client:
-        answers = request_archives(client, four_images(tmp_path), {})
+        answers = request_archives(client, four_images(tmp_path), {}, whole)
         assert next(answers) == (0, b"archive")
         assert deleted == []
         assert [index for index, _ in answers] == [1, 2, 3]
+    assert deleted == ["/tasks/0", "/tasks/2"]
+
+
+def test_a_result_that_can_not_be_kept_stays_at_the_service(tmp_path: Path) -> None:
+    deleted: list[str] = []
+    answers = batch_of_four(httpx.Response(500), lambda _: False)
+
+    def read(request: httpx.Request) -> httpx.Response:
+        if request.method == "DELETE":
+            deleted.append(request.url.path)
+            return httpx.Response(204)
+        return answers(request)
+
+    def keep(place: int, content: bytes) -> bytes | ClientError:
+        return ClientError("no space left") if place % 2 else content
+
+    with httpx.Client(base_url="http://service", transport=httpx.MockTransport(read)) as client:
+        found = dict(request_archives(client, four_images(tmp_path), {}, keep))
+    assert [isinstance(found[place], ClientError) for place in range(4)] == [False, True] * 2
     assert deleted == ["/tasks/0", "/tasks/2"]
 
 
@@ -144,7 +168,7 @@ def test_a_service_that_is_asked_too_often_is_asked_again_when_it_says(
     refusal = httpx.Response(429, headers={"Retry-After": "13"}, json={"detail": "too often"})
     transport = httpx.MockTransport(batch_of_four(refusal, lambda read: read % 10 > 0))
     with httpx.Client(base_url="http://service", transport=transport) as client:
-        found = dict(request_archives(client, four_images(tmp_path), {}))
+        found = dict(request_archives(client, four_images(tmp_path), {}, whole))
     assert found == {index: f"/tasks/{index}/result".encode() for index in range(4)}
     assert waits.count(13.0) == 9 * 5  # for one look and four results
 
@@ -164,7 +188,7 @@ def test_images_whose_state_is_not_told_any_more_get_the_reason(
     monkeypatch.setattr("orchestrator.client.batch.time.sleep", lambda _: None)
     transport = httpx.MockTransport(batch_of_four(refusal, lambda read: read > 2))
     with httpx.Client(base_url="http://service", transport=transport) as client:
-        found = dict(request_archives(client, four_images(tmp_path), {}))
+        found = dict(request_archives(client, four_images(tmp_path), {}, whole))
     assert found[0] == b"/tasks/0/result"
     assert [type(found[index]) for index in (1, 2, 3)] == [ClientError] * 3
     assert "no scope" in str(found[1]) or "is this the service" in str(found[1])
@@ -173,7 +197,7 @@ def test_images_whose_state_is_not_told_any_more_get_the_reason(
 def test_an_answer_that_is_no_batch_is_none(tmp_path: Path) -> None:
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=b"<html>"))
     with httpx.Client(base_url="http://service", transport=transport) as client:
-        found = dict(request_archives(client, four_images(tmp_path), {}))
+        found = dict(request_archives(client, four_images(tmp_path), {}, whole))
     assert ["is this the service" in str(found[index]) for index in range(4)] == [True] * 4
 
 
@@ -196,7 +220,7 @@ def test_a_service_that_is_away_for_a_while_is_waited_for(
         return fine(request)
 
     with httpx.Client(base_url="http://service", transport=httpx.MockTransport(answer)) as client:
-        found = dict(request_archives(client, four_images(tmp_path), {}))
+        found = dict(request_archives(client, four_images(tmp_path), {}, whole))
     assert found == {index: f"/tasks/{index}/result".encode() for index in range(4)}
     assert len(waits) >= 9 * 8
 
@@ -218,5 +242,5 @@ def test_a_service_that_stays_away_is_given_up_with_the_reason(
         return httpx.Response(503, json={"detail": "no Redis"})
 
     with httpx.Client(base_url="http://service", transport=httpx.MockTransport(answer)) as client:
-        found = dict(request_archives(client, four_images(tmp_path), {}))
+        found = dict(request_archives(client, four_images(tmp_path), {}, whole))
     assert [why in str(found[index]) for index in range(4)] == [True] * 4

@@ -213,8 +213,10 @@ def test_who_interrupts_it_keeps_what_is_done_and_sends_no_more(
     assert b"Aborted!" in errors
     assert sent < 20
     if not refusals:
-        table = (output / "predictions.csv").read_text().splitlines()[1:]
-        assert len(table) == len(list(output.glob("*/report.json"))) >= 5
+        lines = len((output / "predictions.csv").read_text().splitlines()) - 1
+        assert lines >= 5
+        # it may have been interrupted between a result and its line
+        assert len(list(output.glob("*/report.json"))) - lines in (0, 1)
 
 
 def test_results_do_not_gather_in_memory(tmp_path: Path) -> None:

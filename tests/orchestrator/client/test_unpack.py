@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import zipfile
@@ -78,6 +79,25 @@ def test_a_report_that_can_not_be_read_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_bytes(b"\xff{")
     assert unpack(archive(), tmp_path) == {"overlays": []}
     assert json.loads((tmp_path / "report.json").read_bytes()) == {"overlays": []}
+
+
+def test_a_result_that_can_not_be_written_leaves_the_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpack(archive("01_Mass.jpg"), tmp_path / "there")
+    before = (tmp_path / "there" / "report.json").read_bytes()
+
+    def extractall(_: zipfile.ZipFile, folder: str) -> None:
+        (Path(folder) / "report.json").write_bytes(b"")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", extractall)
+    for folder in (tmp_path / "there", tmp_path / "new"):
+        with pytest.raises(ClientError, match="expected to write the result, got: No space left"):
+            unpack(archive("01_Edema.jpg"), folder)
+    assert names(tmp_path / "there") == ["01_Mass.jpg", "report.json"]
+    assert (tmp_path / "there" / "report.json").read_bytes() == before
+    assert not (tmp_path / "new").exists()
 
 
 def test_bytes_that_are_no_result_change_nothing(tmp_path: Path) -> None:

@@ -260,6 +260,53 @@ def test_a_folder_is_told_from_a_service_that_is_away(page: Page, tmp_path: Path
     expect(page.get_by_role("button", name="Try again")).to_be_hidden()
 
 
+@pytest.mark.parametrize("path", ["tasks/[^/]+/result", "tasks/[^/]+"])
+def test_an_answer_that_breaks_off_costs_no_result(path: str, page: Page) -> None:
+    broken = break_off(page, path)
+    page.route("**/tasks/*/events", lambda route: route.abort())
+    choose(page, IMAGE)
+    expect_result(page)
+    assert page.evaluate(broken) == 2
+
+
+def test_an_upload_whose_answer_breaks_off_is_not_worked_on_twice(page: Page, stack: Stack) -> None:
+    accepted: list[str] = []
+    page.on(
+        "response",
+        lambda each: accepted.append(each.headers["location"]) if each.status == 202 else None,
+    )
+    break_off(page, "async/densenet_predict", times=1)
+    choose(page, IMAGE)
+    expect_problem(page, "The service can't be reached", "There was no answer.")
+    page.get_by_role("button", name="Try again").click()
+    expect_result(page)
+    assert len(accepted) == 2
+    assert accepted[0] == accepted[1]
+
+
+def break_off(page: Page, path: str, times: int = 2) -> str:
+    """Let answers to a path break off within their bodies; return the script that tells how often one has."""
+    page.evaluate(
+        """([path, times]) => {
+          const send = window.fetch;
+          window.broken = 0;
+          window.fetch = async (asked, init) => {
+            const response = await send(asked, init);
+            const isDeletion = init?.method === "DELETE";
+            if (isDeletion || window.broken === times || !new RegExp(`${path}$`).test(asked)) {
+              return response;
+            }
+            window.broken += 1;
+            const { status, headers } = response;
+            const body = new ReadableStream({ pull: (stream) => stream.error(new TypeError("network error")) });
+            return new Response(body, { status, headers });
+          };
+        }""",
+        [path, times],
+    )
+    return "window.broken"
+
+
 def test_what_fails_after_another_image_was_begun_does_not_end_that(
     page: Page, stack: Stack
 ) -> None:

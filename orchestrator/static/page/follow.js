@@ -37,7 +37,7 @@ function listen(task, show, signal) {
 async function poll(task, show, wait, signal) {
   for (let seconds = 0; ; await pause(seconds)) {
     try {
-      const found = await (await ask(`tasks/${task}`, { signal })).json();
+      const found = await ask(`tasks/${task}`, { signal });
       show(found);
       if (DONE.has(found.status)) {
         return found;

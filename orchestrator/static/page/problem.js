@@ -53,18 +53,17 @@ export class Problem extends Error {
   }
 }
 
-/** Send a request and return its answer; errors are thrown as problems. */
-export async function ask(path, init = {}) {
-  let response;
+/** Send a request and return what `read` takes from its answer; errors are thrown as problems. */
+export async function ask(path, init = {}, read = (response) => response.json()) {
   try {
-    response = await fetch(path, init);
-  } catch (error) {
-    throw error.name === "AbortError" ? error : new Problem(UNREACHABLE);
-  }
-  if (!response.ok) {
+    const response = await fetch(path, init);
+    if (response.ok) {
+      return await read(response);
+    }
     throw await Problem.of(response);
+  } catch (error) {
+    throw error instanceof TypeError ? new Problem(UNREACHABLE) : error; // before an answer, or within it
   }
-  return response;
 }
 
 function seconds(count) {

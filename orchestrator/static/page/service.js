@@ -6,8 +6,7 @@ import { ask } from "./problem.js";
 /** Show the state of the service. */
 export async function showService() {
   try {
-    const [ready] = await Promise.all([ask("health/ready"), ask("health/workers")]);
-    const { model } = await ready.json();
+    const [{ model }] = await Promise.all([ask("health/ready"), ask("health/workers")]);
     const name = element("p", {}, `Model ${model.name}, version ${model.version}`);
     byId("service").replaceChildren(name, ...model.warnings.map((text) => element("p", { class: "warning" }, text)));
   } catch (problem) {

@@ -30,8 +30,8 @@ export function watchSeries() {
   byId("series").addEventListener("change", drawDays);
 }
 
-async function figures(path) {
-  return (await ask(path, { headers: { Accept: "application/json" } })).json();
+function figures(path) {
+  return ask(path, { headers: { Accept: "application/json" } });
 }
 
 function show({ analyses, labels, start, end }) {

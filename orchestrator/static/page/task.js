@@ -29,9 +29,9 @@ export async function submit(image) {
   const key = keys.get(image) ?? randomKey();
   keys.set(image, key);
   const init = { method: "POST", body: form, headers: { "Idempotency-Key": key } };
-  const response = await ask("async/densenet_predict", init);
+  const accepted = await ask("async/densenet_predict", init);
   keys.delete(image);
-  return (await response.json()).task_id;
+  return accepted.task_id;
 }
 
 /** Make sure that there is something to send: the browser takes what it can't read for a lost connection. */
@@ -52,8 +52,8 @@ function randomKey() {
 export async function fetchReport({ task_id, status }, { wait, signal }) {
   for (;;) {
     try {
-      const response = await ask(`tasks/${task_id}/result`, { signal });
-      return JSON.parse(new TextDecoder().decode(firstEntry(await response.arrayBuffer())));
+      const archive = await ask(`tasks/${task_id}/result`, { signal }, (response) => response.arrayBuffer());
+      return JSON.parse(new TextDecoder().decode(firstEntry(archive)));
     } catch (problem) {
       const isItsOwn = status === "FAILURE" && !problem.isAway && !problem.isLimit;
       if (isItsOwn || !problem.passes) {
@@ -71,7 +71,7 @@ export async function fetchReport({ task_id, status }, { wait, signal }) {
  */
 export async function forget(task) {
   try {
-    await ask(`tasks/${task}`, { method: "DELETE", keepalive: true });
+    await ask(`tasks/${task}`, { method: "DELETE", keepalive: true }, () => null);
   } catch (problem) {
     if (problem.status === RUNNING || problem.isLimit) {
       await pause(problem.retryAfter);

@@ -1,7 +1,7 @@
 """Wire the HTTP application."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -22,6 +22,7 @@ from orchestrator.errors import ServiceError
 from orchestrator.jobs.metrics import QueueCollector, QueueLimits
 from orchestrator.jobs.wiring import create_caretakers, create_desk
 from orchestrator.limiter import Limiter, missed_counter
+from orchestrator.memory import give_back_freed_memory
 from orchestrator.middleware.auditor import AuditMiddleware
 from orchestrator.middleware.body_limit import BodyLimitMiddleware
 from orchestrator.middleware.body_timeout import BodyTimeoutMiddleware
@@ -33,6 +34,7 @@ from orchestrator.middleware.telemetry import TelemetryMiddleware
 from orchestrator.middleware.throttle import ThrottleMiddleware
 from orchestrator.model.client import ModelClient, chosen_thresholds, open_model
 from orchestrator.openapi.document import describe
+from orchestrator.periodic import PeriodicThread
 from orchestrator.problems import handlers
 from orchestrator.redis_client import connect, connect_async, connect_briefly
 from orchestrator.routes import (
@@ -70,6 +72,7 @@ _EXPOSED: Final = (
     *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
 )
 _STREAMS: Final = 200
+_TRIM_SECONDS: Final = 60.0
 # Requests draw in turns, on half the processors: threads that draw at once hand Python's global lock to and fro
 # for each band of pixels, and the model server runs on the same machine. With fifteen overlays for each of
 # eight clients this gives 1.2 times the images per second (``make bench``, load).
@@ -127,7 +130,9 @@ def create_app(settings: Settings) -> Starlette:
         }
         show_threads(pools, registry)
         drawers = ThreadPoolExecutor(_DRAWERS, "draw")
-        caretakers = create_caretakers(settings, store)
+        busy = [pools[name] for name in ("analyses", "tasks", "batches")]
+        trimmer = PeriodicThread("trimmer", partial(_give_back_memory, busy), _TRIM_SECONDS)
+        caretakers = [*create_caretakers(settings, store), trimmer]
         for caretaker in caretakers:
             caretaker.start()
         notes.start()
@@ -185,9 +190,9 @@ def create_app(settings: Settings) -> Starlette:
             Middleware(RequestTargetMiddleware),
             Middleware(RequestIdMiddleware),
             Middleware(ResponseHeadersMiddleware, https=https),
+            Middleware(AuditMiddleware, writer=auditor),  # of whose wait for Redis no figure tells
             Middleware(TelemetryMiddleware, telemetry=telemetry),
             *_cors(settings),
-            Middleware(AuditMiddleware, writer=auditor),
             Middleware(
                 GuardMiddleware,
                 keyring=keyring,
@@ -239,6 +244,12 @@ def _is_up(model: ModelClient) -> bool:
     except ServiceError:
         return False
     return True
+
+
+def _give_back_memory(pools: Sequence[BoundedThreads]) -> None:
+    """Give the kernel what large images have left behind, while there is nothing to do."""
+    if not any(pool.busy for pool in pools):
+        give_back_freed_memory()
 
 
 def _auditor(

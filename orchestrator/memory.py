@@ -1,4 +1,4 @@
-"""Let the C library keep the memory of one image for the next."""
+"""Let the C library keep the memory of one image for the next, and give it back when there is none."""
 
 import ctypes
 from contextlib import suppress
@@ -23,3 +23,13 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_ON_HEAP)
         mallopt(_M_TRIM_THRESHOLD, _KEPT)
+
+
+def give_back_freed_memory() -> None:
+    """Give all that is free back to the kernel (malloc_trim(3)).
+
+    What threads have freed stays theirs otherwise, beyond any threshold: gigabytes after images of 40 megapixels, many
+    at once. Without the GNU C library it does nothing.
+    """
+    with suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -14,6 +14,7 @@ import httpx
 from orchestrator.model import wire_pb2 as wire
 from tests.support.api import running_api
 from tests.support.fake_model_server import FakeServer, serving
+from tests.support.images import gradient, png
 from tests.support.redis_server import RedisServer, running_redis
 
 # Prometheus gives up after 10 seconds, a readiness probe of k8s/ after 5.
@@ -72,6 +73,15 @@ def test_those_who_ask_a_redis_that_hangs_for_statistics_keep_nobody_from_the_pa
                 assert client.get("/static/page/icon.svg", timeout=PROBE).status_code == 200
                 time.sleep(0.05)
         assert {each.result().status_code for each in asked} <= {200, 503}
+
+
+def test_no_request_counts_as_under_way_whose_entry_in_the_trail_waits(tmp_path: Path) -> None:
+    with running(tmp_path) as (redis_server, client), redis_server.hanging():
+        image = png(gradient(64, 64))
+        assert client.post("/densenet_predict", files={"file": image}).status_code == 200
+        text = client.get("/metrics", timeout=SCRAPE).text
+    assert "cxr_http_requests_in_flight 1.0" in text  # this one alone
+    assert 'route="/densenet_predict",status="200"' in text
 
 
 def test_a_model_server_that_hangs_is_told_apart_from_an_api_that_is_away(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 The SDK's own variables (``OTEL_EXPORTER_OTLP_HEADERS``, ``OTEL_TRACES_SAMPLER``, ``OTEL_BSP_…``) hold as well.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -28,6 +29,7 @@ _KINDS: Final = {
     "consumer": api.SpanKind.CONSUMER,
 }
 _HEADER: Final = "traceparent"
+_LAST_SECONDS: Final = 3.0
 _W3C: Final = TraceContextTextMapPropagator()
 
 
@@ -94,8 +96,10 @@ class OtelTracer:
             span.end()
 
     def close(self) -> None:
-        """Send what was not sent yet."""
-        self._provider.shutdown()
+        """Send what was not sent yet, for some seconds at most: a collector that is away holds up no process."""
+        sending = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
+        sending.start()
+        sending.join(_LAST_SECONDS)
 
 
 def _header(span: api.Span) -> str:

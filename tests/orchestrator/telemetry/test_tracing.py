@@ -1,7 +1,7 @@
 import logging
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -100,10 +100,9 @@ def test_a_collector_that_is_away_costs_nothing_but_its_spans(
     tracer = open_tracer(settings, "part")
     with caplog.at_level(logging.CRITICAL), tracer.span("a"):
         pass
-    closing = threading.Thread(target=tracer.close, daemon=True)
-    closing.start()
-    closing.join(20)
-    assert not closing.is_alive()
+    begin = time.monotonic()
+    tracer.close()
+    assert time.monotonic() - begin < 6  # and not for as long as the exporter tries
 
 
 @contextmanager

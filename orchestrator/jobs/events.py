@@ -16,13 +16,16 @@ _SILENT_LOOKS: Final = 35
 
 
 async def follow(
-    look: Callable[[], Awaitable[TaskAnswer]], is_stopping: Callable[[], bool]
+    look: Callable[[], Awaitable[TaskAnswer]],
+    is_stopping: Callable[[], bool],
+    note: Callable[[ServiceError], None],
 ) -> AsyncIterator[str]:
     """Yield server-sent events: the task whenever it has changed, until it is done or the server is to stop.
 
     Args:
         look: Returns the task as JSON.
         is_stopping: Tells whether the server waits for its connections to end.
+        note: Is told of the error that the events end in.
     """
     last: TaskAnswer | None = None
     silent = 0
@@ -30,6 +33,7 @@ async def follow(
         try:
             now = await look()
         except ServiceError as err:
+            note(err)
             yield _event("error", {"code": err.code, "detail": err.detail})
             return
         silent += 1

@@ -17,6 +17,7 @@ from orchestrator.jobs.callbacks import checked_url
 from orchestrator.jobs.events import follow
 from orchestrator.jobs.submit import Submission
 from orchestrator.jobs.task import Kind
+from orchestrator.problems import note
 from orchestrator.routes.bodies import receive_json_upload
 from orchestrator.routes.event_response import EventResponse
 from orchestrator.routes.forms import read_form, uploaded_file
@@ -89,7 +90,8 @@ async def events(request: Request) -> Response:
     await look()  # an unknown task is answered with 404, and not with a stream
     if request.method == "HEAD":
         return Response(media_type=EventResponse.media_type)
-    return EventResponse(follow(look, request.app.state.is_stopping), here.streams)
+    told = follow(look, request.app.state.is_stopping, partial(note, request.scope))
+    return EventResponse(told, here.streams)
 
 
 async def forget(request: Request) -> Response:

@@ -50,7 +50,7 @@ class BoundedThreads:
         Raises:
             BusyError: The line is full.
         """
-        if self.waiting >= self._queue:
+        if self.busy >= self.threads and self.waiting >= self._queue:
             raise BusyError(
                 f"as many {self._work} are under way as this server takes at once; try again shortly",
                 retry_after=1,

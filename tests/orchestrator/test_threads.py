@@ -157,3 +157,19 @@ def test_whoever_finds_the_line_full_is_told_of_what_there_is_too_much() -> None
 
     assert anyio.run(three) == FULL.format("looks at Redis")
     assert (pool.busy, pool.waiting) == (0, 0)
+
+
+def test_where_nobody_may_wait_whoever_finds_a_thread_free_is_served() -> None:
+    pool = BoundedThreads(1, 0, "analyses")
+    over = threading.Event()
+
+    async def two() -> list[bool]:
+        async with anyio.create_task_group() as first:
+            first.start_soon(pool.run, over.wait)
+            await anyio.wait_all_tasks_blocked()
+            with pytest.raises(BusyError):
+                await pool.run(over.wait)
+            over.set()
+        return [await pool.run(over.is_set)]
+
+    assert anyio.run(two) == [True]

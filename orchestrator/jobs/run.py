@@ -19,6 +19,7 @@ from orchestrator.errors import (
     QueueFullError,
     RedisUnavailableError,
     RequestError,
+    ResultTooLargeError,
     ServiceError,
     UploadExpiredError,
 )
@@ -197,7 +198,13 @@ def _need_room(workshop: Workshop, added: int) -> None:
 
     Raises:
         QueueFullError: So many bytes more than are held may not be.
+        ResultTooLargeError: There would be no room though nothing else were held.
     """
+    if added > workshop.most_held:
+        raise ResultTooLargeError(
+            f"expected a result that is at most {workshop.most_held} bytes larger than the image, as no more may be"
+            f" held (1.5 times QUEUE_BYTES), got {added}; ask for fewer labels, a smaller max_size, or format jpeg"
+        )
     if added > 0 and workshop.ledger.held_bytes() + added > workshop.most_held:
         raise _FULL
 

@@ -15,6 +15,7 @@ from orchestrator.errors import (
     IdempotencyConflictError,
     QueueFullError,
     RedisUnavailableError,
+    TooManyBytesError,
     TooManyFilesError,
 )
 from orchestrator.jobs import keys, scripts
@@ -117,6 +118,7 @@ class Submitter:
 
         Raises:
             TooManyFilesError: There are more images than the queue may ever hold.
+            TooManyBytesError: There are more bytes than it may.
             QueueFullError: The queue holds as much as it may.
             IdempotencyConflictError: The key was used for another submission.
             DependencyError: Redis or the folder of blobs is away.
@@ -125,6 +127,11 @@ class Submitter:
             raise TooManyFilesError(
                 f"expected at most {self._limits.tasks} images, as the queue may hold no more tasks, got"
                 f" {len(submission.uploads)}; send several batches"
+            )
+        if submission.size > self._limits.bytes:
+            raise TooManyBytesError(
+                f"expected at most {self._limits.bytes} bytes, as the queue may hold no more (QUEUE_BYTES), got"
+                f" {submission.size}; send fewer images at once, or smaller ones"
             )
         if not idempotency:  # a repeated key is answered, however full the queue is
             self._refuse_early(submission)

@@ -16,6 +16,7 @@ from orchestrator.errors import (
     IdempotencyConflictError,
     QueueFullError,
     RedisUnavailableError,
+    TooManyBytesError,
     TooManyFilesError,
 )
 from orchestrator.jobs import keys
@@ -117,6 +118,13 @@ def test_a_batch_that_the_queue_could_never_hold_is_not_told_to_come_again(
     submitter = create_submitter(replace(settings, queue_limit=2), client)
     with pytest.raises(TooManyFilesError, match=r"^expected at most 2 images, .*, got 3; "):
         submitter.submit(Submission([b"1", b"2", b"3"], Options(), is_batch=True))
+    assert list(client.scan_iter()) == []
+
+
+def test_nor_is_an_image_that_it_could_never_hold(client: redis.Redis, settings: Settings) -> None:
+    submitter = create_submitter(replace(settings, queue_bytes=1000), client)
+    with pytest.raises(TooManyBytesError, match=r"^expected at most 1000 bytes, .*, got 1001; "):
+        submitter.submit(Submission([bytes(1001)], Options()))
     assert list(client.scan_iter()) == []
 
 

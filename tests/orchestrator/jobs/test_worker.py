@@ -756,14 +756,26 @@ def test_a_model_that_is_away_is_waited_for_with_growing_patience(
     assert client.zscore(keys.RQ_SCHEDULED, task_id) is not None
 
 
-@pytest.mark.parametrize("held", [0, 10_000])
+def test_a_result_that_would_find_no_room_in_an_empty_queue_ends_its_task(
+    client: redis.Redis, settings: Settings, work: Callable[..., str]
+) -> None:
+    task_id = submit(settings, client)
+    work(QUEUE_BYTES="100")
+    task = find(settings, client, task_id)
+    assert (task.status, task.attempts) == ("FAILURE", 1)
+    assert task.reason is not None
+    assert task.reason.code == "result_too_large"
+    assert "at most 150 bytes larger than the image" in task.reason.detail
+
+
+@pytest.mark.parametrize("held", [74_000, 100_000])
 def test_a_result_that_finds_no_room_is_tried_again(
     client: redis.Redis, settings: Settings, work: Callable[..., str], held: int
 ) -> None:
     """Whether others hold more than may be held already, or it is this one that is too much."""
     task_id = submit(settings, client)
     client.hincrby(keys.SIZES, "total", held)
-    work(QUEUE_BYTES="1000")
+    work(QUEUE_BYTES="50000")  # 75000 may be held
     task = find(settings, client, task_id)
     assert (task.status, task.attempts) == ("RETRY", 1)
     assert task.reason is not None
@@ -771,7 +783,7 @@ def test_a_result_that_finds_no_room_is_tried_again(
     assert client.keys("cxr:blob:result-*") == []
     time.sleep(1.5)
     create_ledger(settings, client).care()
-    work(QUEUE_BYTES="100000")
+    work(QUEUE_BYTES="1000000")
     assert find(settings, client, task_id).status == "SUCCESS"
 
 

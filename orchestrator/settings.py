@@ -245,7 +245,9 @@ class Settings:
         "127.0.0.1:8500", _address, "HOST:PORT of the model server's gRPC interface."
     )
     model_timeout: float = _setting(
-        10.0, _seconds(0.1, 600), "Seconds a call to the model server may take."
+        10.0,
+        _seconds(0.1, 600),
+        "Seconds a call to the model server may take; of a task's, no more than half of JOB_TIMEOUT.",
     )
     model_path: Path | None = _setting(
         None, Path, "A .keras or .h5 file that `cxr up` exports (once per content) and serves."

@@ -1,6 +1,7 @@
 """Build the parts of this package as the settings say."""
 
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -97,7 +98,7 @@ def create_workshop(
         blobs=create_blobs(settings, client),
         results=create_results(settings, client),
         statistics=Statistics(client, settings.stats_retention_days),
-        model=open_model(settings, thresholds, telemetry),
+        model=open_model(_within_job(settings), thresholds, telemetry),
         store=create_store(settings),
         max_pixels=settings.max_pixels,
         max_result_bytes=settings.max_result_bytes,
@@ -105,6 +106,11 @@ def create_workshop(
         job_timeout=settings.job_timeout,
         telemetry=telemetry,
     )
+
+
+def _within_job(settings: Settings) -> Settings:
+    """Leave a call to the model less time than its job has: a server that hangs is no fault of the image's."""
+    return replace(settings, model_timeout=min(settings.model_timeout, settings.job_timeout / 2))
 
 
 def create_caretakers(settings: Settings, store: Store) -> list[PeriodicThread]:

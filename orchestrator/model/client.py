@@ -88,7 +88,7 @@ class ModelClient:
     ) -> None:
         self.name = name
         self._label = label
-        self._deadline = deadline
+        self.deadline = deadline
         self._thresholds = thresholds
         self._telemetry = telemetry
         self._channel = ModelChannel(target, deadline=deadline)
@@ -156,7 +156,7 @@ class ModelClient:
     def states(self, *, timeout: float | None = None) -> list[str]:
         """Return the state of every version that the server knows of, as it names it, newest first."""
         request = wire.GetModelStatusRequest(model_spec=wire.ModelSpec(name=self.name))
-        response = self._channel.status(request, timeout=timeout or self._deadline)
+        response = self._channel.status(request, timeout=timeout or self.deadline)
         known = sorted(response.model_version_status, key=lambda each: each.version, reverse=True)
         return [wire.ModelVersionStatus.State.Name(each.state) for each in known]
 
@@ -165,7 +165,7 @@ class ModelClient:
         self._channel.close()
 
     def _until(self, timeout: float | None = None) -> float:
-        return time.monotonic() + (timeout or self._deadline)
+        return time.monotonic() + (timeout or self.deadline)
 
     def _describe(self, version: int | None, until: float) -> Servable:
         known = self._described.get(version)

@@ -18,6 +18,7 @@ from orchestrator.jobs.wiring import (
     create_submitter,
     create_workshop,
 )
+from orchestrator.model.client import ModelClient
 from orchestrator.settings import Settings
 from orchestrator.stats.statistics import Statistics
 from orchestrator.storage.create import create_store
@@ -84,3 +85,12 @@ def test_a_try_whose_time_is_over_once_its_result_is_kept_is_followed_by_another
     assert task is not None
     assert task.reason is not None
     assert (task.status, task.reason.code) == ("RETRY", "job_timeout")
+
+
+@pytest.mark.parametrize(("job", "call"), [(120, 10.0), (12, 6.0)])
+def test_a_model_server_that_hangs_does_not_take_all_of_a_jobs_time(
+    client: redis.Redis, settings: Settings, job: int, call: float
+) -> None:
+    workshop = create_workshop(replace(settings, job_timeout=job, model_timeout=10.0), client)
+    assert isinstance(workshop.model, ModelClient)
+    assert workshop.model.deadline == call

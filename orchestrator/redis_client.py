@@ -163,11 +163,16 @@ def translated() -> Iterator[None]:
             "Redis answered with an error; the operator finds it in the log",
             retry_after=_RETRY_AFTER,
         ) from err
+    except OSError as err:  # this process' own, as where it may open no more files
+        _log_cause(err)
+        raise RedisUnavailableError(
+            "no connection to Redis can be made now; try again shortly", retry_after=_RETRY_AFTER
+        ) from err
 
 
-def _log_cause(error: redis.RedisError) -> None:
+def _log_cause(error: Exception) -> None:
     """Log an error's class and Redis' code, such as MISCONF: the rest may quote what was sent. Not at each request."""
-    code = error.status_code or (_CODE.match(str(error)) or [""])[0]
+    code = getattr(error, "status_code", "") or (_CODE.match(str(error)) or [""])[0]
     cause = (type(_below(error)).__name__, code)
     now = time.monotonic()
     if now - _logged.get(cause, -_LOG_SECONDS) >= _LOG_SECONDS:

@@ -11,6 +11,7 @@ import uvicorn
 from orchestrator import logs
 from orchestrator.app import create_app
 from orchestrator.connections import protocol
+from orchestrator.descriptors import allow_connections
 from orchestrator.listening import listen
 from orchestrator.memory import keep_freed_memory
 from orchestrator.startup import read_settings, require_what_is_kept, settings_explained
@@ -31,6 +32,7 @@ def serve() -> None:
     require_what_is_kept(settings)
     logs.configure(settings.log_level)
     keep_freed_memory()
+    allow_connections(settings.connections)
     work_in_batches()
     with settings_explained():
         app = create_app(settings)

@@ -1,3 +1,4 @@
+import errno
 import logging
 import os
 import socket
@@ -110,6 +111,18 @@ def test_the_log_tells_once_why_redis_does_nothing_and_quotes_nothing(
     _, logged = failing(server.url, caplog, *set_secret)
     client.config_set("min-replicas-to-write", 0)
     assert logged == [("ResponseError", "NOREPLICAS")]
+
+
+def test_a_process_that_may_open_no_more_files_is_told_apart(
+    server: RedisServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(redis.Redis, "execute_command", refuse)
+    detail, logged = failing(server.url, caplog, "GET", "secret")
+    assert detail == "no connection to Redis can be made now; try again shortly"
+    assert logged == [("OSError", "")]
 
 
 def test_the_log_tells_if_tls_is_why_redis_can_not_be_reached(

@@ -335,7 +335,9 @@ end
 local function give_up(id, reason)
   local job = JOB .. id
   withdraw(id)
-  if redis.call('HGET', TASK .. id, 'status') == 'SUCCESS' then return end -- it was a copy
+  local status = redis.call('HGET', TASK .. id, 'status')
+  if not status then redis.call('UNLINK', job) end -- it is forgotten
+  if not status or status == 'SUCCESS' then return end -- or it was a copy
   local ended = finish(id, 'FAILURE', reason, 0, result_ttl, memory) == 1
   if not ended then bury(id, result_ttl) end
   if redis.call('EXISTS', job) == 0 then return end
@@ -357,6 +359,7 @@ end
 -- Tells whether a task has waited too long. One that has failed was put back: it waits while its upload is kept.
 local function is_late(id)
   local found = redis.call('HMGET', TASK .. id, 'status', 'result_until', 'put_back', 'created')
+  if not found[1] then return true end -- forgotten by age
   if found[1] == 'FAILURE' then return tonumber(found[2] or 0) < now end
   local since = found[3] or found[4]
   return since and tonumber(since) + tonumber(ARGV[9]) < now
@@ -383,6 +386,9 @@ for _ = 1, 100 do
   end
   if not old then break end
   give_up(old, too_late(old))
+end
+for _, id in ipairs(redis.call('LRANGE', INTERMEDIATE, 0, 999)) do -- workers leave there what they find no job of
+  if redis.call('EXISTS', TASK .. id) == 0 then redis.call('LREM', INTERMEDIATE, 1, id) end
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[3], 0, now - 600) -- of workers whose clocks are behind as well
 for _, key in ipairs({FAILED, KEYS[5]}) do

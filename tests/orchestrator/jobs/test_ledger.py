@@ -411,6 +411,60 @@ def test_a_task_that_waits_too_long_fails_at_either_end_of_the_queue(
     assert client.hget(keys.task_key(late), "status") == b"FAILURE"
 
 
+@pytest.mark.parametrize("place", [0, -1])
+def test_tasks_that_wait_too_long_fail_though_one_beside_them_is_forgotten(
+    client: redis.Redis, settings: Settings, place: int
+) -> None:
+    """A task that was put back may be, and RQ knows nothing of that."""
+    submitter = create_submitter(settings, client)
+    submission = replace(ONE, callback="https://example.org/")
+    task_ids = [submitter.submit(submission).identifier for _ in range(4)]
+    for task_id in task_ids:
+        client.hset(keys.task_key(task_id), "created", time.time() - settings.queue_ttl - 1)
+    gone = task_ids.pop(place)
+    client.delete(keys.task_key(gone))
+    records = create_ledger(settings, client)
+    records.care()
+    assert client.llen(keys.RQ_QUEUE) == 0
+    found = [records.find(task_id) for task_id in task_ids]
+    assert [task and task.reason and task.reason.code for task in found] == ["job_expired"] * 3
+    assert {text(each) for each in client.zrange(keys.OUTBOX, 0, -1)} == set(task_ids)
+    assert set(FailedJobRegistry(queue=open_queue(client)).get_job_ids()) == set(task_ids)
+    assert not client.exists(keys.task_key(gone), keys.job_key(gone))
+
+
+def test_a_task_that_was_put_back_and_is_forgotten_makes_way(
+    client: redis.Redis, settings: Settings
+) -> None:
+    short = replace(settings, result_ttl=1, result_memory=0)
+    records = create_ledger(short, client)
+    task_id = create_submitter(short, client).submit(ONE).identifier
+    taken(client)
+    client.lrem(keys.RQ_INTERMEDIATE, 0, task_id)
+    records.begin(task_id)
+    records.fail(task_id, ModelUnavailableError("away"))
+    put_back(client, task_id)
+    time.sleep(1.1)
+    assert client.lrange(keys.RQ_QUEUE, 0, -1) == [task_id.encode()]
+    records.care()
+    assert client.llen(keys.RQ_QUEUE) == 0
+    assert FailedJobRegistry(queue=open_queue(client)).get_job_ids() == []
+    assert not client.exists(keys.task_key(task_id), keys.job_key(task_id))
+
+
+def test_what_workers_took_of_forgotten_tasks_is_listed_no_more(
+    client: redis.Redis, settings: Settings
+) -> None:
+    submitter = create_submitter(settings, client)
+    task_ids = [submitter.submit(ONE).identifier for _ in range(3)]
+    for _ in task_ids:
+        taken(client)
+    for task_id in (task_ids[0], task_ids[2]):
+        client.delete(keys.task_key(task_id), keys.job_key(task_id))
+    create_ledger(settings, client).care()
+    assert client.lrange(keys.RQ_INTERMEDIATE, 0, -1) == [task_ids[1].encode()]
+
+
 def test_a_task_that_is_tried_for_too_long_tells_why_the_last_try_failed(
     client: redis.Redis, settings: Settings
 ) -> None:

@@ -60,9 +60,16 @@ end
 local function open_until(id, seconds)
   redis.call('ZADD', OPEN, time() + seconds, id)
 end
+-- Keeps what a task is found by, its Idempotency-Key and its batch, longer than its record, whose new TTL this is.
+local function follow(id, ttl)
+  local found = redis.call('HMGET', TASK .. id, 'once', 'batch')
+  if found[1] then longer(found[1], ttl + 1) end -- a second, as Redis rounds what it tells of them
+  if found[2] then longer(BATCH .. found[2], ttl + 1) end
+end
 -- Keeps what a task is made of: one that is being worked on, or tried again, may outlast the time it might wait.
 local function keep(id, ttl)
   for _, key in ipairs({TASK .. id, JOB .. id, BLOB .. 'upload-' .. id}) do longer(key, ttl) end
+  follow(id, ttl)
   local upload = 'upload-' .. id
   local till = redis.call('ZSCORE', HELD, upload)
   if till then redis.call('ZADD', HELD, math.max(tonumber(till), time() + ttl), upload) end
@@ -108,7 +115,9 @@ local function finish(id, status, reason, size, ttl, memory, attempt)
   redis.call('HDEL', key, 'noticed')
   redis.call('ZREM', OPEN, id)
   local callback = redis.call('HEXISTS', key, 'callback') == 1
-  redis.call('EXPIRE', key, callback and math.max(ttl + memory, CALLED_FOR) or ttl + memory)
+  local remembered = callback and math.max(ttl + memory, CALLED_FOR) or ttl + memory
+  redis.call('EXPIRE', key, remembered)
+  follow(id, remembered)
   tally(status == 'SUCCESS' and 'succeeded' or 'failed:' .. cjson.decode(reason).code)
   audit(key, id, status == 'SUCCESS' and 'ok' or cjson.decode(reason).code)
   if status == 'SUCCESS' then
@@ -124,7 +133,7 @@ local function finish(id, status, reason, size, ttl, memory, attempt)
   end
   if callback then
     redis.call('ZADD', OUTBOX, time(), id)
-    longer(OUTBOX, math.max(ttl + memory, CALLED_FOR))
+    longer(OUTBOX, remembered)
   end
   return 1
 end
@@ -345,16 +354,13 @@ local function give_up(id, reason)
   if ended then redis.call('HSET', job, 'meta', cjson.encode({reason = cjson.decode(reason).detail})) end
   redis.call('EXPIRE', job, result_ttl)
 end
--- Keeps what a task that waits is made of, and what it is found by, as long as it may wait by now.
+-- Keeps what a task that waits is made of as long as it may wait by now.
 local function keep_waiting(id)
   local key = TASK .. id
-  local found = redis.call('HMGET', key, 'put_back', 'created', 'once', 'batch')
+  local found = redis.call('HMGET', key, 'put_back', 'created')
   local since = found[1] or found[2]
   local left = since and math.floor(tonumber(since) + ttl - now) -- as its TTL, unless QUEUE_TTL was less
-  if not left or redis.call('TTL', key) >= left then return end
-  keep(id, left)
-  if found[3] then longer(found[3], left + memory) end
-  if found[4] then longer(BATCH .. found[4], left + memory) end
+  if left and redis.call('TTL', key) < left then keep(id, left) end
 end
 -- Tells whether a task has waited too long. One that has failed was put back: it waits while its upload is kept.
 local function is_late(id)

@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 _SWEEP_BLOBS_SECONDS: Final = 60.0
 # Each process sweeps its store: its folder may be its own.
 _SWEEP_STORE_SECONDS: Final = 600.0
+# Time and again: a process from before the retention was raised sets the present day's end as it was.
+_KEEP_STATISTICS_SECONDS: Final = 3600.0
 # How much more results may take than uploads: a queue that was accepted up to its limit must come to an end.
 _OVERSHOOT: Final = 1.5
 
@@ -114,16 +116,18 @@ def _within_job(settings: Settings) -> Settings:
 
 
 def create_caretakers(settings: Settings, store: Store) -> list[PeriodicThread]:
-    """Return what looks after tasks and pictures in each process, with clients of their own.
+    """Return what looks after tasks, pictures and statistics in each process, with clients of their own.
 
     Calls of callbacks and looking through a folder may take long; they have threads to themselves.
     """
     client = connect(settings.redis_url)
     rescue = partial(_rescue, create_ledger(settings, client))
     chores = [rescue, partial(compact, client)]
+    statistics = Statistics(client, settings.stats_retention_days)
     found: list[PeriodicThread] = [
         Caretaker(client, keys.TICK, chores),
         PeriodicThread("sweeper", partial(_sweep, store), _SWEEP_STORE_SECONDS),
+        PeriodicThread("statistics keeper", statistics.keep, _KEEP_STATISTICS_SECONDS),
     ]
     if lie_on_disk(settings):
         own = connect(settings.redis_url)

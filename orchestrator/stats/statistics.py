@@ -12,7 +12,7 @@ from typing import Final
 import redis
 
 from orchestrator.redis_client import Script, translated
-from orchestrator.stats.periods import Period, utc_day
+from orchestrator.stats.periods import Period, last_days, utc_day
 from orchestrator.stats.tally import Cell, Tally, of_report
 from orchestrator.study import Report
 
@@ -84,11 +84,21 @@ class Statistics:
         return self._arguments(self.today, of_report(report))
 
     def _arguments(self, day: date, tally: Tally) -> list[str | int]:
-        end = datetime.combine(day + timedelta(days=self.retention), time(), UTC)
-        found: list[str | int] = [_key(day), int(end.timestamp())]
+        found: list[str | int] = [_key(day), self._end(day)]
         for cell, number in tally.items():
             found += [cell.dumps(), number]
         return found
+
+    def keep(self) -> None:
+        """Keep days that were counted under a shorter retention as long as others.
+
+        Raises:
+            RedisUnavailableError: They can't be kept now.
+        """
+        with translated(), self._client.pipeline(transaction=False) as pipe:
+            for day in last_days(self.retention, self.today).days:
+                pipe.expireat(_key(day), self._end(day), gt=True)
+            pipe.execute()
 
     def read(self, period: Period) -> dict[date, Tally]:
         """Return the tally of every day of a period that has one.
@@ -106,6 +116,11 @@ class Statistics:
             for day, found in zip(days, hashes, strict=True)
             if found
         }
+
+    def _end(self, day: date) -> int:
+        """Return the moment (Unix time) at which a day is kept no more."""
+        end = datetime.combine(day + timedelta(days=self.retention), time(), UTC)
+        return int(end.timestamp())
 
     def _kept(self, days: Sequence[date]) -> list[date]:
         """Leave out days that are not kept any more or have not begun: nothing is there to be asked for."""

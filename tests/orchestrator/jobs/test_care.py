@@ -12,8 +12,10 @@ from orchestrator.jobs import keys
 from orchestrator.jobs.care import Caretaker
 from orchestrator.jobs.wiring import create_caretakers
 from orchestrator.settings import Settings
+from orchestrator.stats.statistics import Statistics
 from orchestrator.storage.create import create_store
 from tests.support.overlays import overlay
+from tests.support.reports import record, report
 from tests.support.waiting import eventually
 
 
@@ -61,6 +63,21 @@ def test_blobs_on_the_disk_are_swept_about_once_a_minute(
     for carer in carers:
         carer.stop()
     assert 50_000 < client.pttl(keys.SWEEP_TICK) < 60_000
+
+
+def test_statistics_are_kept_as_long_as_the_setting_says_by_now(
+    client: redis.Redis, settings: Settings
+) -> None:
+    before = Statistics(client, 30)
+    record(before, report({"Mass": 0.5}))
+    day = f"cxr:stats:day:{before.today}"
+    end = client.expiretime(day)
+    carers = create_caretakers(replace(settings, stats_retention_days=400), create_store(settings))
+    for carer in carers:
+        carer.start()
+    eventually(lambda: client.expiretime(day) == end + 370 * 86_400)
+    for carer in carers:
+        carer.stop()
 
 
 def test_pictures_are_swept_in_every_process(

@@ -67,6 +67,22 @@ def test_days_are_kept_as_long_as_was_asked_for(empty: RedisServer) -> None:
     assert datetime.fromtimestamp(int(str(ends)), UTC) == datetime(2090, 6, 9, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("retention", "end"),
+    [(40, datetime(2090, 6, 19, tzinfo=UTC)), (20, datetime(2090, 6, 9, tzinfo=UTC))],
+)
+def test_a_day_that_is_counted_is_kept_as_long_as_a_later_retention_says_and_no_shorter(
+    empty: RedisServer, retention: int, end: datetime
+) -> None:
+    record(at(empty, retention=30), report(EDEMA))
+    later = at(empty, datetime(2090, 5, 29, 12, tzinfo=UTC), retention)
+    later.keep()
+    with connect(empty.url) as client:
+        assert [*client.scan_iter("cxr:stats:day:*")] == [f"cxr:stats:day:{TODAY}".encode()]
+        ends = client.expiretime(f"cxr:stats:day:{TODAY}")
+    assert datetime.fromtimestamp(int(str(ends)), UTC) == end
+
+
 def test_everything_in_redis_ends_by_itself(empty: RedisServer) -> None:
     record(at(empty), report(EDEMA))
     with connect(empty.url) as client:
@@ -89,6 +105,8 @@ def test_without_redis_counting_fails_and_so_does_reading() -> None:
         record(away, report(EDEMA))
     with pytest.raises(RedisUnavailableError):
         away.read(Period(away.today, away.today))
+    with pytest.raises(RedisUnavailableError):
+        away.keep()
 
 
 def test_what_was_counted_survives_a_restart(empty: RedisServer) -> None:

@@ -147,7 +147,7 @@ def create_app(settings: Settings) -> Starlette:
                     telemetry=telemetry,
                     statistics=statistics,
                     notes=notes,
-                    audit=AuditReader(client) if auditor else None,
+                    audit=AuditReader(client, _audit_seconds(settings)) if auditor else None,
                     analysis_threads=pools["analyses"],
                     health_threads=pools["health"],
                     watch=watch,
@@ -258,10 +258,13 @@ def _auditor(
     """Return what keeps the audit trail, None where none is kept."""
     if settings.audit_retention_days == 0:
         return None
-    days = settings.audit_retention_days
-    writer = AuditWriter(pool, Retention(days * 86_400, settings.audit_entries))
+    writer = AuditWriter(pool, Retention(_audit_seconds(settings), settings.audit_entries))
     registry.register(writer.missed)
     return writer
+
+
+def _audit_seconds(settings: Settings) -> int:
+    return settings.audit_retention_days * 86_400
 
 
 def _limiters(

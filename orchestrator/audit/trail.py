@@ -25,7 +25,6 @@ _log = logging.getLogger(__name__)
 KEY: Final = "cxr:audit"
 PATIENCE_SECONDS: Final = 5.0  # no caller waits for an entry
 _UPKEEP_SECONDS: Final = 10
-_BEGIN: Final = "-"
 
 _IDENTIFIERS: Final = ("task_id", "batch_id", "analysis_id", "request_id")
 FIELDS: Final = ("caller", "action", "outcome", "status", *_IDENTIFIERS)
@@ -38,10 +37,11 @@ _MARK: Final = "*"
 _BETWEEN: Final = "\t"
 
 # ARGV: seconds that entries are kept, how many are, seconds until the next time, which the stream outlasts. What is old
-# Redis says, whose time the identifiers are: a process whose clock is ahead would have all of them go.
+# Redis says, whose time the identifiers are: a process whose clock is ahead would have all of them go. It goes to the
+# last entry, as this is done seldom; the ends of tasks take whole nodes of the stream, of a hundred entries.
 _UPKEEP: Final = """
 local oldest = (tonumber(redis.call('TIME')[1]) - tonumber(ARGV[1])) * 1000
-redis.call('XTRIM', KEYS[1], 'MINID', '~', string.format('%.0f', oldest))
+redis.call('XTRIM', KEYS[1], 'MINID', string.format('%.0f', oldest))
 redis.call('XTRIM', KEYS[1], 'MAXLEN', '~', ARGV[2])
 redis.call('EXPIRE', KEYS[1], tonumber(ARGV[1]) + tonumber(ARGV[3]))
 """
@@ -135,10 +135,16 @@ class AuditWriter:
 
 
 class AuditReader:
-    """Give the trail out, oldest entries first."""
+    """Give the trail out, oldest entries first.
 
-    def __init__(self, client: redis.Redis) -> None:
+    Args:
+        client: A client of Redis.
+        seconds: How long an entry is kept; Redis may hold older ones.
+    """
+
+    def __init__(self, client: redis.Redis, seconds: int) -> None:
         self._client = client
+        self._seconds = seconds
 
     def read(self, after: str | None, count: int) -> AuditAnswer:
         """Return some entries, and where to go on.
@@ -151,7 +157,9 @@ class AuditReader:
             RedisUnavailableError: They can't be read now.
         """
         with translated():
-            found: Any = self._client.xrange(KEY, f"({after}" if after else _BEGIN, count=count)
+            oldest = (self._client.time()[0] - self._seconds) * 1000
+            is_kept = after and int(after.partition("-")[0]) >= oldest
+            found: Any = self._client.xrange(KEY, f"({after}" if is_kept else oldest, count=count)
         entries = [_entry(identifier.decode(), _read(fields)) for identifier, fields in found]
         return {
             "entries": entries,

@@ -24,7 +24,7 @@ def submit(settings: Settings, client: redis.Redis, upload: bytes, caller: str =
 
 
 def entries(client: redis.Redis) -> list[Any]:
-    return list(AuditReader(client).read("", 1000)["entries"])
+    return list(AuditReader(client, 90 * 86_400).read("", 1000)["entries"])
 
 
 def test_ends_of_tasks_are_added_with_whose_they_were(

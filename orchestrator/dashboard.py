@@ -3,6 +3,7 @@
 import hmac
 import logging
 import signal
+import socket
 import sys
 from importlib.util import find_spec
 from typing import Any, Final
@@ -34,11 +35,15 @@ def dashboard() -> None:
     try:
         with settings_explained():
             app = create_dashboard(settings)
-            listener, *_ = listen("DASHBOARD_", settings.dashboard_host, settings.dashboard_port)
+            sockets = listen("DASHBOARD_", settings.dashboard_host, settings.dashboard_port)
         from werkzeug.serving import make_server  # noqa: PLC0415 - an optional package
     except ModuleNotFoundError as err:
         raise click.ClickException(f"the dashboard is not installed; {_EXTRA}") from err
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    # Werkzeug answers at one address: of a name that stands for several, at that of IPv4
+    listener, *others = sorted(sockets, key=lambda each: each.family != socket.AF_INET)
+    for each in others:
+        each.close()
     # The first process of a container is deaf to signals that it has not asked for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     make_server(

@@ -1,5 +1,6 @@
 """Listen on an address that settings name, or say that it can't be had."""
 
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ def address_explained(prefix: str, host: str, port: int) -> Iterator[None]:
 
 
 def listen(prefix: str, host: str, port: int) -> list[socket.socket]:
-    """Return a socket for each address that a name stands for; ``::`` is any of IPv6 and of IPv4.
+    """Return a socket for each address of this machine that a name stands for; ``::`` is any of IPv6 and of IPv4.
 
     Args:
         prefix: As for :func:`address_explained`.
@@ -38,11 +39,21 @@ def listen(prefix: str, host: str, port: int) -> list[socket.socket]:
         port: A port, or 0 for any that is free.
 
     Raises:
-        SettingsError: One of them can't be listened on.
+        SettingsError: There is none, or one can't be listened on.
     """
+    sockets: list[socket.socket] = []
     with address_explained(prefix, host, port):
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        return [
-            socket.create_server(address, family=family, dualstack_ipv6=host == "::")
-            for family, *_, address in found
-        ]
+        absent: OSError | None = None
+        for family, *_, address in dict.fromkeys(found):  # one may be named twice
+            try:
+                sockets.append(
+                    socket.create_server(address, family=family, dualstack_ipv6=host == "::")
+                )
+            except OSError as err:
+                if err.errno != errno.EADDRNOTAVAIL:
+                    raise
+                absent = err  # as that of IPv6 is where IPv6 is off
+        if absent is not None and not sockets:
+            raise absent
+    return sockets

@@ -21,6 +21,7 @@ def unpack(content: bytes, folder: Path) -> dict[str, Any]:
         ClientError: It is no result, or it can't be written.
     """
     report = read_report(content)
+    is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".") as aside:
@@ -31,8 +32,9 @@ def unpack(content: bytes, folder: Path) -> dict[str, Any]:
             for path in sorted(Path(aside).iterdir(), key=_is_report):  # which tells of the others
                 path.replace(folder / path.name)
     except OSError as err:
-        with suppress(OSError):
-            folder.rmdir()  # if it is empty
+        if is_new:
+            with suppress(OSError):
+                folder.rmdir()
         raise ClientError(f"expected to write the result, got: {err.strerror}") from err
     return report
 

@@ -40,10 +40,13 @@ def start(data_dir: Path, model: Path, port: int, **settings: str) -> subprocess
         "MODEL_PREPROCESS": "rescale",
         **settings,
     }
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests may be run under nohup
     with data_dir.with_suffix(".log").open("ab") as log:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "orchestrator", "up"], env=environment, stdout=log, stderr=log
         )
+    signal.signal(signal.SIGHUP, before)
+    return process
 
 
 def stop(

@@ -19,11 +19,9 @@ def allow_connections(connections: int) -> None:
     """
     needed = _OF_EACH * connections + _OTHERS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if resource.RLIM_INFINITY in (soft, hard):
-        hard = max(needed, soft)
     if soft >= needed or soft == resource.RLIM_INFINITY:
         return
-    allowed = min(needed, hard)
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < needed:
         _log.warning(

@@ -4,6 +4,7 @@ import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from orchestrator.settings import SettingsError
 
@@ -47,9 +48,7 @@ def listen(prefix: str, host: str, port: int) -> list[socket.socket]:
         absent: OSError | None = None
         for family, *_, address in dict.fromkeys(found):  # one may be named twice
             try:
-                sockets.append(
-                    socket.create_server(address, family=family, dualstack_ipv6=host == "::")
-                )
+                sockets.append(_listener(address, family, is_any=host == "::"))
             except OSError as err:
                 if err.errno != errno.EADDRNOTAVAIL:
                     raise
@@ -57,3 +56,14 @@ def listen(prefix: str, host: str, port: int) -> list[socket.socket]:
         if absent is not None and not sockets:
             raise absent
     return sockets
+
+
+def _listener(address: Any, family: int, *, is_any: bool) -> socket.socket:
+    """Return a socket that listens on one address, and says that it speaks TCP.
+
+    What ``create_server`` makes names no protocol, nor do the connections that are accepted on it; asyncio then leaves
+    Nagle's algorithm on (TCP_NODELAY), and the second part of an answer waits 40 ms for the client to acknowledge the
+    first.
+    """
+    made = socket.create_server(address, family=family, dualstack_ipv6=is_any)
+    return socket.socket(made.family, made.type, socket.IPPROTO_TCP, made.detach())

@@ -1,5 +1,6 @@
 """Names that stand for several addresses, as /etc/hosts has it on some machines."""
 
+import asyncio
 import socket
 from typing import Any
 
@@ -45,3 +46,24 @@ def test_a_name_of_another_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -
     resolve_to(monkeypatch, ELSEWHERE)
     with pytest.raises(SettingsError, match=r"^METRICS_HOST, METRICS_PORT: .* got box and 9100 "):
         listen("METRICS_", "box", 9100)
+
+
+def test_answers_are_sent_without_waiting_for_what_came_before_to_be_acknowledged() -> None:
+    """asyncio sets TCP_NODELAY on connections of sockets that say they speak TCP."""
+    (listener,) = listen("", "127.0.0.1", 0)
+
+    async def delays_nothing() -> bool:
+        accepted: asyncio.Future[socket.socket] = asyncio.Future()
+
+        class Protocol(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                accepted.set_result(transport.get_extra_info("socket"))
+
+        async with await asyncio.get_running_loop().create_server(Protocol, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            connection = await accepted
+            option = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            writer.close()
+        return bool(option)
+
+    assert asyncio.run(delays_nothing())

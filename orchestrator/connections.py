@@ -1,9 +1,10 @@
 """Keep slow clients from holding connections: uvicorn has a time limit for idle ones only.
 
-A connection is closed when a request's head has not come within HEAD_TIMEOUT seconds of its opening or of the answer
-before has been taken, however many bytes drip in, and when a client takes nothing of what is sent to it for
-SEND_TIMEOUT seconds; one that takes a little may take as long as it needs. Beyond CONNECTIONS, requests are answered
-503; but a few connections more may ask for /health: a probe must not take a process for dead which has much to do.
+A connection is closed when a request's head has not come within HEAD_TIMEOUT seconds of its opening, or of its first
+bytes after an answer, however many bytes drip in, and when a client takes nothing of what is sent to it for
+SEND_TIMEOUT seconds; one that takes a little may take as long as it needs. Beyond CONNECTIONS, the one that has rested
+longest since its last answer gives way; where none rests, requests are answered 503, but a few connections more may ask
+for /health: a probe must not take a process for dead which has much to do.
 """
 
 import asyncio
@@ -53,6 +54,8 @@ class TimedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
+        if len(self.connections) >= self._most:
+            self._make_room()
         if len(self.connections) >= self._most + SPARE:
             self._refused.inc()
             transport.write(_refusal())
@@ -69,6 +72,12 @@ class TimedProtocol(H11Protocol):
         _cancel(self._send_timer)
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Wait no longer for a request, but for the rest of it, once it begins to come after an answer."""
+        if self.timeout_keep_alive_task is not None:
+            self._await_head()
+        super().data_received(data)
+
     def handle_events(self) -> None:
         """Stop waiting once a request has come whole enough to be answered."""
         before = self.cycle
@@ -79,8 +88,7 @@ class TimedProtocol(H11Protocol):
                 _cancel(self._send_timer)
 
     def on_response_complete(self) -> None:
-        """Wait until the answer is taken, and for the next request, what is left of this one's body included."""
-        self._await_head()
+        """Wait until the answer is taken; uvicorn waits for what comes next, be it what is left of the body."""
         self._await_taking()
         super().on_response_complete()
 
@@ -123,6 +131,21 @@ class TimedProtocol(H11Protocol):
         else:
             self._refused.inc()
             await _response()(scope, receive, send)
+
+    def _make_room(self) -> None:
+        """Close the connection that has rested longest, if one rests: its client has all it asked for."""
+        resting = [
+            (each.timeout_keep_alive_task.when(), id(each), each)
+            for each in self.connections
+            if isinstance(each, TimedProtocol)
+            and each.timeout_keep_alive_task is not None
+            and not each.transport.get_write_buffer_size()
+        ]
+        if resting:
+            *_, longest = min(resting)
+            longest.timeout_keep_alive_handler()
+            # As it does itself, but only once others had their turn
+            self.connections.discard(longest)
 
     def _await_head(self) -> None:
         _cancel(self._head_timer)

@@ -46,6 +46,7 @@ def serve() -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=settings.keep_alive,
             timeout_graceful_shutdown=GRACE_SECONDS,
             # uvicorn takes whatever makes a protocol; its annotation names classes only
             http=cast(type[asyncio.Protocol], protocol(settings, app.state.registry)),

@@ -205,6 +205,11 @@ class Settings:
         _origins,
         "Sites whose scripts may ask, comma-separated, such as https://HOST; none if unset.",
     )
+    keep_alive: int = _setting(
+        120,
+        _integer(1, 86_400),
+        "Seconds that a connection may rest between two requests; longer than a proxy before the API keeps its own.",
+    )
     head_timeout: float = _setting(
         20.0, _seconds(0.1, 3600), "Seconds that a request's line and headers may take."
     )

@@ -23,6 +23,7 @@ CONNECTIONS = 12
 ANSWERS = 4  # of 1.7 MB each: more than a kernel takes
 EXPECTING = b"Host: localhost\r\nContent-Length: %d\r\nExpect: 100-continue\r\n"
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+HEALTH_WITHOUT_BODY = HEALTH.replace(b"GET", b"HEAD")
 JSON = b"Content-Type: application/json\r\n\r\n"
 PART = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
 
@@ -32,6 +33,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     settings = {
         "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
         "HEAD_TIMEOUT": "1",
+        "KEEP_ALIVE": "3",
         "BODY_TIMEOUT": "1",
         "SEND_TIMEOUT": "1",
         "CONNECTIONS": str(CONNECTIONS),
@@ -100,6 +102,18 @@ def test_a_second_head_that_drips_in_is_not_waited_for_either(api: httpx.Client)
         assert b"200 OK" in client.recv(65536)
         client.sendall(b"GET /health HTTP/1.1\r\nX-Slow: ")
         drip(client)
+
+
+def test_a_connection_may_rest_between_requests_for_longer_than_a_head_may_take(
+    api: httpx.Client,
+) -> None:
+    with connect(api) as client:
+        for _ in range(2):
+            client.sendall(HEALTH_WITHOUT_BODY)
+            assert statuses(client, 1) == [200]
+            time.sleep(1.5)
+        assert is_open(client)
+        assert client.recv(10) == b""  # in the end it is closed all the same
 
 
 @pytest.mark.parametrize(
@@ -205,6 +219,19 @@ def test_a_body_that_comes_late_but_steadily_is_taken(api: httpx.Client) -> None
         assert b" 400 " in client.recv(65536)
 
 
+def test_so_is_one_whose_head_came_with_the_request_before(api: httpx.Client) -> None:
+    with connect(api) as client:
+        client.sendall(
+            HEALTH_WITHOUT_BODY
+            + b"POST /v2/densenet_predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 400000\r\n"
+            + JSON
+        )
+        for _ in range(20):  # two seconds and more
+            client.sendall(b" " * 20_000)
+            time.sleep(0.1)
+        assert statuses(client, 2) == [200, 400]
+
+
 def test_an_answer_that_nobody_reads_is_not_kept(api: httpx.Client) -> None:
     with connect(api) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -278,6 +305,25 @@ def test_a_full_process_still_tells_its_health_and_counts_whom_it_refuses(tmp_pa
             ]
             assert len(refusals) == 1
             assert refusals[0] >= 1
+
+
+def test_those_that_rest_make_room_for_those_that_come_the_longest_first(tmp_path: Path) -> None:
+    settings = {"REDIS_URL": f"redis://127.0.0.1:{free_port()}/0", "CONNECTIONS": "4"}
+    with running_api(tmp_path / "log", **settings) as api:
+        api.close()  # and with it the connection that has seen it start
+        address = (api.base_url.host, api.base_url.port or 0)
+        crowd = [socket.create_connection(address, timeout=30) for _ in range(4)]
+        for client in (crowd[1], crowd[0], crowd[2]):  # the last has not asked for anything yet
+            client.sendall(HEALTH_WITHOUT_BODY)
+            assert statuses(client, 1) == [200]
+        others = [socket.create_connection(address, timeout=30) for _ in range(2)]
+        for client in [*others, crowd[2], crowd[3]]:
+            client.sendall(b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert statuses(client, 1) == [404]
+        for client in crowd[:2]:
+            assert client.recv(10) == b""
+        for client in [*crowd, *others]:
+            client.close()
 
 
 def test_a_slow_crowd_does_not_keep_others_out(api: httpx.Client, tmp_path: Path) -> None:

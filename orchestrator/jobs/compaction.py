@@ -20,6 +20,9 @@ _PERCENTAGE: Final = "auto-aof-rewrite-percentage"
 def compact(client: redis.Redis) -> None:
     """Do it if nobody has within a day and the file has grown; called often, as that costs one command.
 
+    A Redis that knows of no last time may have been emptied by mistake, and its file be all that is left: there the day
+    begins now.
+
     Where an operator has forbidden rewriting, as one does who copies the file, it is left for the next day. A Redis
     that does not let this client do it is left alone, and the log says so.
 
@@ -27,7 +30,11 @@ def compact(client: redis.Redis) -> None:
         RedisUnavailableError: Redis is away.
     """
     with translated():
-        if not client.set(keys.COMPACTED, b"1", nx=True, ex=_DAY):
+        left = client.ttl(keys.COMPACTED)
+        if left > _DAY:
+            return
+        client.set(keys.COMPACTED, b"1", ex=2 * _DAY)
+        if left < 0:
             return
         try:
             found = client.info("persistence")

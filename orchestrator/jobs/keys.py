@@ -20,7 +20,6 @@ OUTCOMES: Final = "cxr:stats:outcomes"  # hash: what became of tasks → how oft
 
 RQ_JOB: Final = "rq:job:"  # a job's identifier follows
 RQ_RESULTS: Final = "rq:results:"  # the same
-RQ_QUEUES: Final = "rq:queues"
 RQ_ALL_WORKERS: Final = "rq:workers"
 RQ_WORKERS: Final = f"{RQ_ALL_WORKERS}:{QUEUE_NAME}"
 RQ_QUEUE: Final = f"rq:queue:{QUEUE_NAME}"

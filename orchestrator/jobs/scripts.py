@@ -18,7 +18,7 @@ _NAMES: Final = f"""
 local OPEN, HELD, SIZES, OUTBOX = '{keys.OPEN}', '{keys.HELD}', '{keys.SIZES}', '{keys.OUTBOX}'
 local TASK, BATCH, BLOB, OUTCOMES = '{keys.TASK}', '{keys.BATCH}', '{PREFIX}', '{keys.OUTCOMES}'
 local JOB, RESULTS, INTERMEDIATE = '{keys.RQ_JOB}', '{keys.RQ_RESULTS}', '{keys.RQ_INTERMEDIATE}'
-local QUEUES, WORKERS = '{keys.RQ_QUEUES}', '{keys.RQ_ALL_WORKERS}'
+local WORKERS = '{keys.RQ_ALL_WORKERS}' -- of every application in this Redis
 """
 
 PRELUDE: Final = (
@@ -187,7 +187,6 @@ for task = 0, count - 1 do
   redis.call('HSET', key, 'created', created)
   if KEYS[6] then redis.call('HSET', key, 'once', KEYS[6]) end
 end
-longer(QUEUES, ttl)
 longer(QUEUE, ttl)
 tally('accepted', count)
 if KEYS[6] then redis.call('SET', KEYS[6], ARGV[7], 'EX', ARGV[8]) end
@@ -401,15 +400,15 @@ for _, key in ipairs({FAILED, KEYS[5]}) do
   redis.call('ZREMRANGEBYSCORE', key, 0, now)
   longer(key, result_ttl)
 end
-for _, key in ipairs({QUEUE, INTERMEDIATE, SCHEDULED, KEYS[3], QUEUES}) do
+for _, key in ipairs({QUEUE, INTERMEDIATE, SCHEDULED, KEYS[3]}) do
   longer(key, ttl)
 end
 for _, key in ipairs({WORKERS, KEYS[6]}) do
   for _, worker in ipairs(redis.call('SMEMBERS', key)) do
     if redis.call('EXISTS', worker) == 0 then redis.call('SREM', key, worker) end
   end
-  redis.call('EXPIRE', key, 600)
 end
+redis.call('EXPIRE', KEYS[6], 600)
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', HELD, 0, now, 'LIMIT', 0, 1000)) do release(name) end
 local due = redis.call('ZRANGEBYSCORE', OPEN, '-inf', now, 'LIMIT', 0, 1000)
 if #due == 0 then return rescued end

@@ -156,10 +156,19 @@ class Callbacks:
 
     A receiver that answers slowly, or not at all, is left alone for a while after each call, so that it holds up its
     own calls and not those of others.
+
+    Args:
+        client: A client of Redis, of this thread alone.
+        ledger: Where tasks are.
+        secret: What calls are signed with.
+        hosts: Those that may be called now; a task may have been accepted when others were.
     """
 
-    def __init__(self, client: redis.Redis, ledger: Ledger, secret: str) -> None:
+    def __init__(
+        self, client: redis.Redis, ledger: Ledger, secret: str, hosts: Sequence[str]
+    ) -> None:
         self._ledger = ledger
+        self._hosts = hosts
         self._secret = secret.encode()
         self._claim = Script(client, _CLAIM)
         self._done = Script(client, _DONE)
@@ -174,7 +183,7 @@ class Callbacks:
         if not taken:
             return False
         task = self._ledger.find(taken[0])
-        if task is None:
+        if task is None or (task.callback and not _is_allowed(task.callback, self._hosts)):
             _log.warning("callback given up", extra={"task_id": taken[0]})
             self._done([keys.OUTBOX], taken)
         elif (rest := self._rest(task)) > 0:

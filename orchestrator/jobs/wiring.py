@@ -133,9 +133,10 @@ def create_caretakers(settings: Settings, store: Store) -> list[PeriodicThread]:
         own = connect(settings.redis_url)
         sweep = partial(create_blobs(settings, own).sweep, create_ledger(settings, own).held)
         found.append(Caretaker(own, keys.SWEEP_TICK, [sweep], _SWEEP_BLOBS_SECONDS))
-    if settings.callback_hosts and settings.callback_secret:
+    if settings.called_hosts and settings.callback_secret:
         own = connect(settings.redis_url)
-        calls = Callbacks(own, create_ledger(settings, own), settings.callback_secret)
+        ledger = create_ledger(settings, own)
+        calls = Callbacks(own, ledger, settings.callback_secret, settings.called_hosts)
         found.append(Caretaker(own, keys.CALLBACK_TICK, [calls.deliver_one]))
     return found
 

@@ -155,6 +155,11 @@ def finished(
     return task_id
 
 
+def caller(client: redis.Redis, settings: Settings, *hosts: str) -> Callbacks:
+    """Return what makes calls, to these hosts alone."""
+    return Callbacks(client, create_ledger(settings, client), SECRET, hosts)
+
+
 def due_at_once(client: redis.Redis) -> None:
     for task_id, _ in client.zscan_iter(keys.OUTBOX):
         client.zadd(keys.OUTBOX, {task_id: 0})
@@ -165,7 +170,7 @@ def test_a_callback_is_made_once_and_signed(
     client: redis.Redis, settings: Settings, receiver: Receiver, fails: bool
 ) -> None:
     task_id = finished(client, settings, receiver, fails=fails)
-    callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
+    callbacks = caller(client, settings, receiver.host)
     for _ in range(3):
         callbacks.deliver_one()
         due_at_once(client)
@@ -184,12 +189,27 @@ def test_a_callback_that_is_refused_is_repeated_with_the_same_number(
 ) -> None:
     finished(client, settings, receiver, fails=False)
     receiver.statuses = [500, 302, 204]
-    callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
+    callbacks = caller(client, settings, receiver.host)
     for _ in range(5):
         callbacks.deliver_one()
         due_at_once(client)
     assert len(receiver.calls) == 3
     assert len({headers["X-CXR-Delivery"] for headers, _ in receiver.calls}) == 1
+
+
+def test_a_host_that_may_be_called_no_more_is_not_called(
+    client: redis.Redis,
+    settings: Settings,
+    receiver: Receiver,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    task_id = finished(client, settings, receiver, fails=False)
+    due_at_once(client)
+    assert caller(client, settings, "another.example").deliver_one()
+    assert receiver.calls == []
+    assert client.zcard(keys.OUTBOX) == 0
+    (record,) = caplog.records
+    assert (record.message, record.__dict__["task_id"]) == ("callback given up", task_id)
 
 
 def test_a_redirection_is_a_refusal_and_not_followed(
@@ -198,7 +218,7 @@ def test_a_redirection_is_a_refusal_and_not_followed(
     finished(client, settings, receiver, fails=False)
     receiver.statuses = [302]
     due_at_once(client)
-    Callbacks(client, create_ledger(settings, client), SECRET).deliver_one()
+    caller(client, settings, receiver.host).deliver_one()
     assert receiver.paths == ["/done"]
     assert client.zcard(keys.OUTBOX) == 1
 
@@ -208,7 +228,7 @@ def test_between_two_tries_of_a_call_lies_twice_as_long_each_time(
 ) -> None:
     task_id = finished(client, settings, receiver, fails=False)
     receiver.statuses = [500] * 7
-    callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
+    callbacks = caller(client, settings, receiver.host)
     waits = []
     for _ in range(7):
         due_at_once(client)
@@ -225,7 +245,7 @@ def test_a_call_waits_no_longer_than_any_does_though_redis_clock_was_set_back(
 ) -> None:
     task_id = finished(client, settings, receiver, fails=False)
     client.zadd(keys.OUTBOX, {task_id: time.time() + seconds})
-    Callbacks(client, create_ledger(settings, client), SECRET).deliver_one()
+    caller(client, settings, receiver.host).deliver_one()
     assert len(receiver.calls) == calls
 
 
@@ -237,7 +257,7 @@ def test_a_receiver_that_never_answers_is_given_up(
 ) -> None:
     task_id = finished(client, settings, receiver, fails=False)
     receiver.statuses = [500] * 20
-    callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
+    callbacks = caller(client, settings, receiver.host)
     for _ in range(12):
         callbacks.deliver_one()
         due_at_once(client)
@@ -258,7 +278,7 @@ def test_a_task_that_is_put_back_and_done_during_its_call_is_called_for_again(
         ledger.succeed(task_id, 1)
 
     receiver.meanwhile = [put_back]
-    callbacks = Callbacks(client, ledger, SECRET)
+    callbacks = caller(client, settings, receiver.host)
     for _ in range(4):
         due_at_once(client)
         callbacks.deliver_one()
@@ -275,7 +295,7 @@ def test_a_call_whose_task_was_forgotten_by_age_is_given_up(
     task_id = finished(client, settings, receiver, fails=False)
     client.delete(keys.task_key(task_id))
     due_at_once(client)
-    assert Callbacks(client, create_ledger(settings, client), SECRET).deliver_one()
+    assert caller(client, settings, receiver.host).deliver_one()
     assert not receiver.calls
     assert client.zcard(keys.OUTBOX) == 0
     assert [record.getMessage() for record in caplog.records] == ["callback given up"]
@@ -288,7 +308,7 @@ def test_a_call_whose_task_is_forgotten_by_age_meanwhile_leaves_nothing(
     receiver.statuses = [500]
     receiver.meanwhile = [lambda: client.delete(keys.task_key(task_id))]
     due_at_once(client)
-    Callbacks(client, create_ledger(settings, client), SECRET).deliver_one()
+    caller(client, settings, receiver.host).deliver_one()
     assert len(receiver.calls) == 1
     assert not client.exists(keys.task_key(task_id))
     assert client.zcard(keys.OUTBOX) == 0
@@ -304,7 +324,7 @@ def test_an_address_that_can_not_be_called_does_not_keep_others_from_being_calle
     ledger.succeed(bad, 1)
     finished(client, settings, receiver, fails=False)
     due_at_once(client)
-    callbacks = Callbacks(client, ledger, SECRET)
+    callbacks = caller(client, settings, receiver.host, "pacs.example")
     while callbacks.deliver_one():
         pass
     assert len(receiver.calls) == 1
@@ -316,7 +336,7 @@ def test_the_status_is_all_that_is_waited_for(client: redis.Redis, settings: Set
     with dripping(answer) as receiver:
         finished(client, settings, receiver, fails=False)
         due_at_once(client)
-        callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
+        callbacks = caller(client, settings, receiver.host)
         assert callbacks.deliver_one()
     assert receiver.calls == 1
     assert client.zcard(keys.OUTBOX) == 0
@@ -341,7 +361,7 @@ def test_a_call_ends_in_time_where_names_are_not_resolved(
     task_id = finished(client, settings, receiver, fails=False)
     client.hset(keys.task_key(task_id), "callback", "https://receiver.example/")
     due_at_once(client)
-    callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
+    callbacks = caller(client, settings, "receiver.example")
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     begin = time.monotonic()
     assert callbacks.deliver_one()
@@ -365,7 +385,7 @@ def test_a_receiver_that_drips_is_left_alone_for_a_while_and_holds_up_nobody(
         tasks = [finished(client, settings, slow, fails=False) for _ in range(3)]
         finished(client, settings, receiver, fails=False)
         due_at_once(client)
-        callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
+        callbacks = caller(client, settings, receiver.host, slow.host)
         while callbacks.deliver_one():
             pass
         assert slow.calls == 1
@@ -399,7 +419,7 @@ def test_a_receiver_is_trusted_whose_authority_is_named_and_called_past_any_prox
     task_id = finished(client, settings, secure, fails=False)
     client.hset(keys.task_key(task_id), "callback", f"https://{secure.host}/done")
     due_at_once(client)
-    assert Callbacks(client, create_ledger(settings, client), SECRET).deliver_one()
+    assert caller(client, settings, secure.host).deliver_one()
     assert len(secure.calls) == 1
     assert client.zcard(keys.OUTBOX) == 0
 
@@ -416,7 +436,7 @@ def test_the_log_tells_of_a_receiver_that_is_not_trusted(
     monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     task_id = finished(client, settings, secure, fails=False)
     client.hset(keys.task_key(task_id), "callback", f"https://{secure.host}/done")
-    callbacks = Callbacks(client, create_ledger(settings, client), SECRET)
+    callbacks = caller(client, settings, secure.host)
     for _ in range(8):
         due_at_once(client)
         callbacks.deliver_one()
@@ -458,7 +478,7 @@ def test_an_answer_of_broken_tls_counts_as_a_try(
     monkeypatch.setattr(Callbacks, "_post", post)
     task_id = finished(client, settings, receiver, fails=False)
     due_at_once(client)
-    assert Callbacks(client, create_ledger(settings, client), SECRET).deliver_one()
+    assert caller(client, settings, receiver.host).deliver_one()
     assert client.hget(keys.task_key(task_id), "callback_tries") == b"1"
 
 

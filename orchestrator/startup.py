@@ -8,7 +8,7 @@ import click
 
 from orchestrator.jobs.callbacks import trusted_certificates
 from orchestrator.settings import Settings, SettingsError
-from orchestrator.storage.create import keeps_on_disk
+from orchestrator.storage.create import create_store, keeps_on_disk
 from orchestrator.telemetry.tracing import check_tracing
 from orchestrator.thresholds import ThresholdsError, read_thresholds
 
@@ -51,6 +51,8 @@ def require_data_dir(settings: Settings) -> None:
 
 
 def require_what_is_kept(settings: Settings) -> None:
-    """Do as :func:`require_data_dir` where pictures or blobs are kept there."""
+    """Do as :func:`require_data_dir` where pictures or blobs are kept there, and see that what signs links is whole."""
     if keeps_on_disk(settings):
         require_data_dir(settings)
+    with settings_explained():
+        create_store(settings)

@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from orchestrator.errors import LinkExpiredError, LinkInvalidError
+from orchestrator.settings import SettingsError
 
 PREFIX: Final = "/files/"
 _SECRET_BYTES: Final = 32
@@ -60,7 +61,12 @@ class Links:
 
 
 def shared_secret(path: Path) -> bytes:
-    """Return the secret in a file, making it first if need be; processes that start together agree on one."""
+    """Return the secret in a file, making it first if need be; processes that start together agree on one.
+
+    Raises:
+        SettingsError: The file can't be read, or is not whole, as one that a full disk has cut: what is left of it
+            might be guessed.
+    """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".secret-")  # mode 0600
@@ -74,4 +80,17 @@ def shared_secret(path: Path) -> bytes:
             pass
         finally:
             Path(draft).unlink()
-    return path.read_bytes()
+    try:
+        found = path.read_bytes()
+    except OSError as err:
+        raise _unusable(path, f"one that can't be read ({err.strerror})") from err
+    if len(found) < 2 * _SECRET_BYTES:
+        raise _unusable(path, f"{len(found)} bytes")
+    return found
+
+
+def _unusable(path: Path, got: str) -> SettingsError:
+    return SettingsError(
+        f"DATA_DIR: expected {path.name} in it with the {2 * _SECRET_BYTES} characters that were written there, got"
+        f" {got}; restore it, or delete it: then the links that are given out end"
+    )

@@ -34,6 +34,7 @@ class TimedProtocol(H11Protocol):
 
     Args:
         head_timeout: Seconds for a request's head.
+        body_timeout: Seconds for what is left of a body once its request has been answered.
         send_timeout: Seconds in which a client must take some of what is sent to it.
         most: Connections there may be, beside the spare ones.
         refused: Counts what is refused.
@@ -41,10 +42,17 @@ class TimedProtocol(H11Protocol):
     """
 
     def __init__(
-        self, head_timeout: float, send_timeout: float, most: int, refused: Counter, **uvicorn: Any
+        self,
+        head_timeout: float,
+        body_timeout: float,
+        send_timeout: float,
+        most: int,
+        refused: Counter,
+        **uvicorn: Any,
     ) -> None:
         super().__init__(**uvicorn)
         self._head_timeout = head_timeout
+        self._body_timeout = body_timeout
         self._send_timeout = send_timeout
         self._most = most
         self._refused = refused
@@ -109,18 +117,37 @@ class TimedProtocol(H11Protocol):
         """Say nothing of offers to speak HTTP/2 or another protocol: some clients make one with each request."""
 
     async def _serve(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Close the connection after an answer to a client that still waits for 100 Continue.
+        """See that an answer reaches a client whose body has not come whole.
 
-        It need not send its body any more (RFC 9110, section 10.1.1): what it sends may be its next request as well.
+        Where it still waits for 100 Continue, it need not send that any more (RFC 9110, section 10.1.1): what it sends
+        may be its next request as well, and the connection is closed. Where it sends, the rest is taken and dropped
+        before the answer ends: on a connection that were closed earlier, as it has asked for, the kernel would answer
+        what still comes with a reset, and the client might never see why (RFC 9112, section 9.6). An answer that says
+        itself that it closes the connection, as to a body that took too long, waits for nothing.
         """
+        is_given_up = False
 
-        async def closing_send(message: Message) -> None:
-            starts = message["type"] == "http.response.start"
-            if starts and self.conn.they_are_waiting_for_100_continue:
-                MutableHeaders(scope=message)["Connection"] = "close"
+        async def patient_send(message: Message) -> None:
+            nonlocal is_given_up
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if self.conn.they_are_waiting_for_100_continue:
+                    headers["Connection"] = "close"
+                is_given_up = "Connection" in headers
+            elif self.cycle.more_body and not is_given_up and not message.get("more_body", False):
+                await send({**message, "more_body": True})
+                await self._drop_rest(receive)
+                message = {"type": "http.response.body"}
             await send(message)
 
-        await app(scope, receive, closing_send)
+        await app(scope, receive, patient_send)
+
+    async def _drop_rest(self, receive: Receive) -> None:
+        """Take what is left of a body, for as long as a body may take."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._body_timeout):
+                while (await receive()).get("more_body", False):
+                    pass
 
     async def _serve_sparingly(
         self, app: ASGIApp, scope: Scope, receive: Receive, send: Send
@@ -196,6 +223,7 @@ def protocol(settings: Settings, registry: CollectorRegistry) -> Callable[..., a
     return partial(
         TimedProtocol,
         settings.head_timeout,
+        settings.body_timeout,
         settings.send_timeout,
         settings.connections,
         refused,

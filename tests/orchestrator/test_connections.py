@@ -153,6 +153,25 @@ def test_a_body_that_nobody_waits_for_does_not_hold_the_connection(api: httpx.Cl
 
 
 @pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /densenet_predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n",
+        b"POST /densenet_predict HTTP/1.0\r\n",
+        b"POST /densenet_predict HTTP/1.1\r\nHost: localhost\r\n",
+    ],
+)
+def test_whoever_sends_all_of_a_body_before_it_reads_sees_that_it_was_refused(
+    api: httpx.Client, head: bytes
+) -> None:
+    with connect(api) as client:
+        client.sendall(head + b"Content-Length: 20000000\r\n\r\n")
+        for _ in range(20):  # more than lies in any buffer
+            time.sleep(0.02)
+            client.sendall(bytes(1_000_000))
+        assert statuses(client, 1) == [415]
+
+
+@pytest.mark.parametrize(
     ("line", "size", "status"),
     [
         (b"POST /nowhere", 5, 404),

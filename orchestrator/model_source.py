@@ -1,4 +1,4 @@
-"""Decide which servable the embedded default serves, and have it exported where that was not done yet."""
+"""Have the model of the settings exported as a version of a servable, where that was not done yet."""
 
 import hashlib
 import sys
@@ -11,15 +11,33 @@ from orchestrator.supervisor import run
 from serving.contract import MODEL_NAME
 
 _CARD_SUFFIX: Final = ".card.json"  # as in export/card_file.py
+# TensorFlow Serving ignores what is no integer in a model's folder.
+_SOURCE: Final = ".source"
 
 
 def servable_folder(settings: Settings) -> Path:
-    """Return the folder of version directories that belongs to the settings' model.
+    """Return the folder of version directories that the service on one machine serves."""
+    return settings.data_dir / "models" / settings.model_name
 
-    Its name follows from the content of the model file and the options of its export, so that each is
-    exported once, and a changed file is a new servable.
+
+def is_published(settings: Settings, folder: Path) -> bool:
+    """Tell whether the model was exported last in a folder, and is still there: a broken version may be taken away."""
+    source = folder / _SOURCE
+    said = source.read_text() if source.is_file() else ""
+    found = digest(settings)
+    return said in {f"{found} {each}" for each in versions(folder)}
+
+
+def publish(settings: Settings, folder: Path) -> None:
+    """Export the model as the next version in a folder, so that a number never means two models there.
+
+    Raises:
+        OSError: A file of the model can't be read, or the folder can't be written.
+        subprocess.CalledProcessError: The export was refused; it has said why.
     """
-    return settings.data_dir / "models" / digest(settings)[:16] / settings.model_name
+    found = digest(settings)
+    export(settings, folder)
+    (folder / _SOURCE).write_text(f"{found} {max(versions(folder))}")
 
 
 def digest(settings: Settings) -> str:

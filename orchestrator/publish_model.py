@@ -4,15 +4,11 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 import click
 
 from orchestrator import model_source
 from orchestrator.startup import read_settings
-
-# TensorFlow Serving ignores what is no integer in a model's folder.
-_SOURCE: Final = ".source"
 
 
 @click.command("publish-model")
@@ -24,18 +20,10 @@ def publish_model(folder: Path) -> None:
     """
     settings = read_settings()
     with explained():
-        digest = model_source.digest(settings)
-        source = folder / _SOURCE
-        if _is_there(folder, digest, source.read_text() if source.is_file() else ""):
+        if model_source.is_published(settings, folder):
             click.echo("The model was exported before; nothing to do.")
-            return
-        model_source.export(settings, folder)
-        source.write_text(f"{digest} {max(model_source.versions(folder))}")
-
-
-def _is_there(folder: Path, digest: str, source: str) -> bool:
-    """Tell whether this model was exported last, and is still there: a broken version may have been taken away."""
-    return source in {f"{digest} {version}" for version in model_source.versions(folder)}
+        else:
+            model_source.publish(settings, folder)
 
 
 @contextmanager

@@ -57,12 +57,12 @@ def _only_one(data_dir: Path) -> Iterator[None]:
 
 
 def _servable(settings: Settings) -> Path:
-    """Return the folder of the model to serve, exporting it first where that was not done yet."""
+    """Return the folder of the model to serve, exporting it first unless it was the last one exported there."""
     with explained():
         folder = model_source.servable_folder(settings)
-        if not model_source.versions(folder):
+        if not model_source.is_published(settings, folder):
             click.echo("Exporting the model; this is done once.")
-            model_source.export(settings, folder)
+            model_source.publish(settings, folder)
     return folder
 
 

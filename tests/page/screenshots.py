@@ -49,8 +49,8 @@ def demo_model() -> Path:
     """Return the folder of the demo model, exported where ``cxr up`` would have it."""
     settings = Settings(data_dir=Settings.from_environment().data_dir)
     folder = model_source.servable_folder(settings)
-    if not model_source.versions(folder):
-        model_source.export(settings, folder)
+    if not model_source.is_published(settings, folder):
+        model_source.publish(settings, folder)
     return folder.resolve()
 
 

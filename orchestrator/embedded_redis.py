@@ -30,6 +30,7 @@ def server_command(folder: Path, port: int) -> Sequence[str]:
         "appendonly": "yes",
         "appendfsync": _FSYNC,
         "auto-aof-rewrite-min-size": _REWRITTEN_FROM,
+        "aof-use-rdb-preamble": "no",  # whose format Redis does not read: the data may move there
         "rdbcompression": "no",  # images are compressed already, and trying it takes longer than writing them
         "save": "",
         "daemonize": "no",

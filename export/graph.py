@@ -8,6 +8,7 @@ from tensorflow.python.framework.convert_to_constants import (
 )
 
 from export.anatomy import Anatomy
+from export.errors import UnsupportedModelError
 from export.maps import map_function
 from export.preprocess import Preprocessing, preprocess
 from serving.contract import (
@@ -32,6 +33,9 @@ def build_graph(anatomy: Anatomy, preprocessing: Preprocessing) -> GraphDef:
     Returns:
         A graph of constants, with the placeholder ``image`` (uint8 ``[N, H, W, 1]``) and the float32 nodes ``logits``
         ``[N, L]``, ``probabilities`` ``[N, L]`` and ``activation_maps`` ``[N, L, h, w]``.
+
+    Raises:
+        UnsupportedModelError: An operation takes a variable itself, not its value, and so can't be frozen.
     """
     height, width, channels = anatomy.image.shape[1:]
     trunk = keras.Model(anatomy.image, anatomy.features, name="trunk")
@@ -55,9 +59,23 @@ def build_graph(anatomy: Anatomy, preprocessing: Preprocessing) -> GraphDef:
 
     signature = tf.TensorSpec([None, height, width, 1], tf.uint8, name=INPUT_IMAGE)
     traced = tf.function(explain, autograph=False).get_concrete_function(signature)
-    frozen = convert_variables_to_constants_v2(traced)
+    frozen = _freeze(traced)
     graph: GraphDef = frozen.graph.as_graph_def()
     return _name_outputs(graph, frozen)
+
+
+def _freeze(
+    traced: tf.types.experimental.ConcreteFunction,
+) -> tf.types.experimental.ConcreteFunction:
+    """Make constants of the variables."""
+    try:
+        return convert_variables_to_constants_v2(traced)
+    except ValueError as err:
+        raise UnsupportedModelError(
+            "expected a network whose variables TensorFlow can make constants, got one where it can't: "
+            f"{str(err).rstrip('.')}; build a recurrent layer with unroll=True, and take out a layer that changes a "
+            "variable while it predicts"
+        ) from err
 
 
 def _probabilities(anatomy: Anatomy, logits: tf.Tensor) -> tf.Tensor:

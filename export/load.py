@@ -1,6 +1,7 @@
 """Load a Keras file without running code that it may carry."""
 
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from importlib import import_module
@@ -15,6 +16,8 @@ from export.policy import compute_in_float32
 
 # By what a file is, the ends of its name by which Keras takes it for that.
 _SUFFIXES = {"ZIP": (".keras",), "HDF5": (".h5", ".hdf5")}
+# Modules that files of Keras 2 name, and Keras 3 has not.
+_KERAS_2 = re.compile(r"(tf_keras|keras\.src\.engine)(\.|$)")
 _TRUST = "if you trust the file, add --trust-custom-objects"
 
 
@@ -27,11 +30,15 @@ def load_model(path: Path, *, trust_custom_objects: bool = False) -> keras.Model
             from the module that the file gives) may run.
 
     Raises:
-        UnsupportedModelError: No such file, not a Keras model, its name is that of another format, or it needs trust
-            that was not given.
+        UnsupportedModelError: No such file, not a Keras model, its name is that of another format, an earlier Keras
+            saved it and this one can't build it, or it needs trust that was not given.
     """
     config = _read_config(path)
     _require_suffix(path)
+    version = _keras_version(path)
+    is_earlier = version.startswith(("1.", "2."))
+    if is_earlier and _names_keras_2(config):
+        raise _of_earlier_keras(path, version)
     custom = dict(_custom_objects(config))
     if custom and not trust_custom_objects:
         raise UnsupportedModelError(
@@ -51,6 +58,8 @@ def load_model(path: Path, *, trust_custom_objects: bool = False) -> keras.Model
             path, custom_objects=objects, compile=False, safe_mode=not trust_custom_objects
         )
     except Exception as err:
+        if is_earlier:
+            raise _of_earlier_keras(path, version) from err
         raise UnsupportedModelError(
             f"expected a model that Keras {keras.__version__} can load, got {path}, which it cannot: {err}; "
             "save it again with model.save('name.keras')"
@@ -79,6 +88,33 @@ def _read_config(path: Path) -> Any:
             f"expected a whole model saved with model.save('name.keras'), got {path} ({err}); weights alone, "
             "a SavedModel folder or another framework's file will not do"
         ) from err
+
+
+def _keras_version(path: Path) -> str:
+    """Read which Keras saved a file; empty where it does not say."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                return str(json.loads(archive.read("metadata.json"))["keras_version"])
+        with h5py.File(path) as file:
+            version = file.attrs["keras_version"]
+            return version.decode() if isinstance(version, bytes) else str(version)
+    except (KeyError, TypeError, ValueError):
+        return ""
+
+
+def _names_keras_2(config: Any) -> bool:
+    """Tell whether a config has objects that are in Keras 2 alone."""
+    modules = (each.get("module") for each in _objects(config))
+    return any(isinstance(module, str) and _KERAS_2.match(module) for module in modules)
+
+
+def _of_earlier_keras(path: Path, version: str) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"expected a model that Keras {keras.__version__} can load, got {path}, which Keras {version} saved and it "
+        f"cannot build; build the same network in Keras 3, give it the weights with model.load_weights({path.name!r}) "
+        "and save it with model.save('name.keras')"
+    )
 
 
 def _require_suffix(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Check what may be loaded from a file, and what may not."""
 
+import json
 import subprocess
 import sys
 import zipfile
@@ -134,6 +135,71 @@ def test_a_function_of_ones_own_is_found_only_where_its_module_is_imported_with_
         load_model(tmp_path / "plain.keras", trust_custom_objects=True)
     loaded = load_model(tmp_path / "registered.keras", trust_custom_objects=True)
     assert float(loaded(np.ones((1, 8, 8, 1), np.float32))[0, 0]) == 1.5
+
+
+def _save_as_keras_2(path: Path, version: Any, renamed: tuple[str, str]) -> None:
+    """Save a small model, and write into the file which Keras it is of and another name of a layer or module."""
+    small_model().save(path)
+    if path.suffix == ".h5":
+        with h5py.File(path, "r+") as file:
+            file.attrs["keras_version"] = version
+            file.attrs["model_config"] = file.attrs["model_config"].replace(*renamed).encode()
+        return
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    files["metadata.json"] = json.dumps({"keras_version": version}).encode()
+    files["config.json"] = files["config.json"].decode().replace(*renamed).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+
+
+_SLASH = ('"conv2"', '"conv2/conv"')
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize("trusted", [False, True])
+@pytest.mark.parametrize(
+    ("name", "version", "renamed"),
+    [
+        ("old.h5", "2.15.0", _SLASH),
+        ("old.h5", np.bytes_(b"2.2.4"), _SLASH),
+        ("old.keras", "2.21.0", ("keras.src.models.functional", "tf_keras.src.engine.functional")),
+        ("old.keras", "2.15.0", ("keras.src.models.functional", "keras.src.engine.functional")),
+        ("old.keras", "2.12.0", ("keras.src.models.functional", "keras.engine.functional")),
+    ],
+)
+def test_a_file_of_keras_2_that_cannot_be_built_is_refused_with_the_way_that_its_weights_can_go(
+    name: str, version: Any, renamed: tuple[str, str], trusted: bool, tmp_path: Path
+) -> None:
+    _save_as_keras_2(tmp_path / name, version, renamed)
+    said = version.decode() if isinstance(version, bytes) else version
+    with pytest.raises(UnsupportedModelError) as refused:
+        load_model(tmp_path / name, trust_custom_objects=trusted)
+    assert str(refused.value) == (
+        f"expected a model that Keras {keras.__version__} can load, got {tmp_path / name}, which Keras {said} saved "
+        f"and it cannot build; build the same network in Keras 3, give it the weights with model.load_weights('{name}')"
+        " and save it with model.save('name.keras')"
+    )
+    model = small_model(seed=1)
+    model.load_weights(tmp_path / name)
+    np.testing.assert_array_equal(model.get_weights()[0], small_model().get_weights()[0])
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize("name", ["old.h5", "old.keras"])
+def test_a_file_of_keras_2_that_can_be_built_is_loaded(name: str, tmp_path: Path) -> None:
+    _save_as_keras_2(tmp_path / name, "2.15.0", ('"conv2"', '"conv2_conv"'))
+    assert load_model(tmp_path / name).layers[4].name == "conv2_conv"
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+def test_a_file_of_keras_3_that_cannot_be_built_is_refused_with_what_keras_says(
+    tmp_path: Path,
+) -> None:
+    _save_as_keras_2(tmp_path / "new.h5", "3.0.0", _SLASH)
+    with pytest.raises(UnsupportedModelError, match=r"cannot contain character.*save it again"):
+        load_model(tmp_path / "new.h5")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 from export.errors import ExportError
-from serving.contract import NO_FINDING
+from serving.contract import NO_FINDING, HeatmapsKeyword
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -44,6 +45,22 @@ def check_no_finding(labels: Sequence[str]) -> None:
             raise ExportError(
                 f"expected the label {NO_FINDING!r} for images without a finding, got {label!r}, which would be "
                 f"reported as a finding; write {NO_FINDING!r}"
+            )
+
+
+def check_heatmaps(labels: Sequence[str]) -> None:
+    """Refuse a label that the service's parameter ``heatmaps`` would take for something else.
+
+    Raises:
+        ExportError: There is one; the message says what that is.
+    """
+    keywords = get_args(HeatmapsKeyword)
+    for label in labels:
+        if label.strip().lower() in keywords or "," in label:
+            raise ExportError(
+                f"expected labels that the service's parameter heatmaps can ask for, got {label!r}: "
+                f"{', '.join(keywords)} are keywords there, and a comma separates labels; rename it in the labels "
+                "file, or in the card file beside the model"
             )
 
 

@@ -13,7 +13,7 @@ from export.describe import architecture, weights_digest
 from export.errors import ExportError, UnsupportedModelError
 from export.flatten import flatten
 from export.graph import build_graph
-from export.labels import check_count, check_no_finding
+from export.labels import check_count, check_heatmaps, check_no_finding
 from export.maps import head_bias
 from export.optimize.passes import Precision, optimize
 from export.policy import integer_input, require_float32
@@ -91,6 +91,7 @@ def export_model(  # noqa: PLR0913  # every option of the command has a default 
             published.
     """
     check_no_finding(labels)
+    check_heatmaps(labels)
     check_batch_sizes(batch_sizes)
     report("Reading the network's structure")
     require_float32(model)

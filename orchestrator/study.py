@@ -2,7 +2,7 @@
 
 import base64
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,7 @@ from orchestrator.answers import (
     ReportAnswer,
     ShownRadiographAnswer,
 )
-
-Keyword = Literal["positive", "all", "none"]
+from serving.contract import HeatmapsKeyword
 
 NOTICE: Final = "Not for clinical use. This is not a medical device; its output is no diagnosis."
 
@@ -36,7 +35,7 @@ class Options:
     """
 
     font_size: int = 40
-    heatmaps: Keyword | tuple[str, ...] = "positive"
+    heatmaps: HeatmapsKeyword | tuple[str, ...] = "positive"
     format: Format = "jpeg"
     max_size: int | None = 1024
     maps: bool = False

@@ -50,6 +50,8 @@ CARD_FORMAT: Final = 1
 ResizeMode = Literal["squash", "crop"]
 Activation = Literal["sigmoid", "softmax"]
 WeightsOrigin = Literal["untrained", "demo", "user", "published"]
+# What the service's parameter heatmaps takes in place of labels; it splits a form's text at commas.
+HeatmapsKeyword = Literal["positive", "all", "none"]
 
 
 class ContractError(ValueError):
@@ -62,7 +64,8 @@ class ModelCard:
 
     Attributes:
         name: Name of the model, as in its TF Serving configuration.
-        labels: Class names, in the order of the output tensors, all different.
+        labels: Class names, in the order of the output tensors, all different. The export refuses a keyword of the
+            parameter ``heatmaps``, whatever its case, and a name with a comma, as neither can be asked for there.
         thresholds: Operating point per label, in [0, 1], in the same order.
         input_height: Rows of the input tensor, in pixels.
         input_width: Columns of the input tensor, in pixels.

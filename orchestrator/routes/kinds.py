@@ -9,13 +9,13 @@ from typing import Any, Final, Generic, Protocol, TypeVar, get_args
 from starlette.datastructures import ImmutableMultiDict
 
 from orchestrator.errors import ParameterError
-from orchestrator.study import Keyword
+from serving.contract import HeatmapsKeyword
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _Text = TypeVar("_Text", bound=str)
 
-_KEYWORDS: Final[tuple[Keyword, ...]] = get_args(Keyword)
+_KEYWORDS: Final[tuple[HeatmapsKeyword, ...]] = get_args(HeatmapsKeyword)
 _ORIGINAL: Final = "original"
 _MAX_SHOWN: Final = 60
 _MOST_DIGITS: Final = 10
@@ -200,7 +200,7 @@ class Heatmaps:
 
     expected: str = "'positive', 'all', 'none' or labels, comma-separated"
 
-    def read(self, value: Any) -> Keyword | tuple[str, ...]:
+    def read(self, value: Any) -> HeatmapsKeyword | tuple[str, ...]:
         """Return the keyword or the labels."""
         names: Sequence[Any] = value.split(",") if isinstance(value, str) else value
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from export.errors import ExportError
-from export.labels import check_count, check_no_finding, read_labels
+from export.labels import check_count, check_heatmaps, check_no_finding, read_labels
 
 
 def test_blank_lines_comments_and_a_byte_order_mark_are_skipped(tmp_path: Path) -> None:
@@ -50,3 +50,18 @@ def test_no_finding_in_another_spelling_is_refused_with_the_right_one(label: str
 
 def test_no_finding_and_findings_pass() -> None:
     check_no_finding(("No Finding", "Nodule", "Pleural_Thickening", "No Findings Today"))
+
+
+@pytest.mark.parametrize("label", ["positive", "Positive", " ALL ", "none", "Edema, mild"])
+def test_labels_that_cannot_be_asked_for_are_refused_with_what_else_they_mean(label: str) -> None:
+    with pytest.raises(ExportError) as refused:
+        check_heatmaps(("negative", label))
+    assert str(refused.value) == (
+        f"expected labels that the service's parameter heatmaps can ask for, got {label!r}: positive, all, none are "
+        "keywords there, and a comma separates labels; rename it in the labels file, or in the card file beside the "
+        "model"
+    )
+
+
+def test_labels_that_hold_a_keyword_among_other_words_pass() -> None:
+    check_heatmaps(("Tuberculosis_positive", "none of these", "Overall", "No Finding"))

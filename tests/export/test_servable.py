@@ -153,6 +153,11 @@ def test_no_finding_in_another_spelling_is_refused(tmp_path: Path) -> None:
         export_model(small_model(outputs=2), tmp_path, labels=("Mass", "No_Finding"))
 
 
+def test_a_label_that_cannot_be_asked_for_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match="got 'Positive': positive, all, none are keywords"):
+        export_model(small_model(outputs=2), tmp_path, labels=("Negative", "Positive"))
+
+
 def test_the_wrong_layer_is_refused_because_the_image_goes_around_it(tmp_path: Path) -> None:
     shape = build("functional, mean, dense, sigmoid")
     inner = [layer.name for layer in shape.model.layers if isinstance(layer, keras.layers.Conv2D)][

@@ -22,7 +22,7 @@ def test_a_defect_is_a_problem_with_the_request_id_and_without_its_cause(
 ) -> None:
     caplog.set_level(logging.CRITICAL)
     caplog.set_level(logging.INFO, "orchestrator.middleware.telemetry")
-    app = create_app(Settings(public_url="https://cxr.example"))
+    app = create_app(Settings(public_url="https://cxr.example", redis_url="redis://127.0.0.1:1/0"))
     app.router.routes.append(Route("/broken", broken))
     identifier = str(uuid.uuid4())
 

@@ -16,9 +16,17 @@ from tests.support.ports import free_port
 
 @contextmanager
 def running_api(log: Path, **settings: str) -> Iterator[httpx.Client]:
-    """Run ``cxr serve`` with settings of its own, its log in a file, and yield a client of it."""
+    """Run ``cxr serve`` with settings of its own, its log in a file, and yield a client of it.
+
+    Redis and model server are away unless named: at their usual ports somebody's own may be.
+    """
     port = free_port()
-    own = {"PORT": str(port), "DATA_DIR": str(log.parent / "data")}
+    own = {
+        "PORT": str(port),
+        "DATA_DIR": str(log.parent / "data"),
+        "REDIS_URL": "redis://127.0.0.1:1/0",
+        "MODEL_SERVER": "127.0.0.1:1",
+    }
     environment = {**os.environ, **own, **settings}
     with log.open("wb") as output:
         process = subprocess.Popen(

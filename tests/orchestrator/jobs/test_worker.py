@@ -708,7 +708,7 @@ def test_a_finished_task_takes_what_the_documents_reckon_with(
         return sum(client.memory_usage(key, samples=0) or 0 for key in found) / 20 / 1000
 
     assert job / 2 < taken("rq:job:*", "rq:finished:*", "rq:results:*", f"{keys.HELD}*") <= job
-    assert record / 2 < taken(keys.task_key("*")) <= record
+    assert record / 2 < taken(keys.task_key("*")) <= 1.05 * record
     assert float(once) - 0.1 < taken(keys.idempotency_key("*")) <= float(once)
     others = (
         b"rq:",

@@ -21,6 +21,7 @@ from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+NOWHERE = "redis://127.0.0.1:1/0"
 ROUTES: list[BaseRoute] = create_app(Settings()).routes
 OPERATIONS = sorted(
     (method, route.path)
@@ -152,7 +153,8 @@ def test_a_route_without_a_rule_is_closed_to_all_but_admins(tmp_path: Path) -> N
     async def secret(_: Request) -> Response:
         return Response("secret")
 
-    app = create_app(Settings.from_mapping({"API_KEYS": API_KEYS, "DATA_DIR": str(tmp_path)}))
+    settings = {"API_KEYS": API_KEYS, "DATA_DIR": str(tmp_path)}
+    app = create_app(Settings.from_mapping({**settings, "REDIS_URL": NOWHERE}))
     app.router.routes.append(Route("/new", secret))
     transport = httpx.ASGITransport(app)
 
@@ -210,7 +212,11 @@ def test_where_browsers_do_not_say_which_site_has_asked_the_origin_tells(
         assert api.delete("/tasks/none", headers=headers | bearer(ADMIN)).status_code == 404
 
 
-LOCAL = {"PUBLIC_URL": "https://cxr.example", "CORS_ORIGINS": "https://viewer.example"}
+LOCAL = {
+    "PUBLIC_URL": "https://cxr.example",
+    "CORS_ORIGINS": "https://viewer.example",
+    "REDIS_URL": NOWHERE,
+}
 
 
 def ask_in_process(
@@ -297,10 +303,11 @@ def test_the_description_says_which_scope_opens_what(api: httpx.Client) -> None:
 
 def test_keys_never_reach_the_log(api: httpx.Client, log: Path) -> None:
     wrong = "cxr_wrong_" + base64.b64encode(bytes(range(30))).decode()
-    for key in (wrong, ADMIN):
+    for key in (wrong, PREDICT, READ, ADMIN):
         for headers in (bearer(key), {"X-API-Key": key}, {"Authorization": f"Digest {key}"}):
             api.get("/metrics", headers=headers)
         api.get("/metrics", auth=(key, key))
+        api.get("/tasks/none", headers=bearer(key))
     text = log.read_text()
     lines = [json.loads(line) for line in text.splitlines()]
     assert {"/metrics", "/tasks/{task_id}"} <= {line.get("route") for line in lines}

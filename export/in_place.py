@@ -153,7 +153,7 @@ def _slices(call: Any, read: keras.KerasTensor, axes: Axes) -> bool:
 def _parts(call: Any) -> list[Any]:
     """Return what a call of ``GetItem`` keeps of each axis of an image."""
     key = call.arguments.args[1]
-    parts = list(key) if isinstance(key, tuple) else [key]
+    parts = list(key) if isinstance(key, tuple | list) else [key]  # a list, if loaded from a file
     for place in [index for index, part in enumerate(parts) if part is Ellipsis]:
         parts[place : place + 1] = [slice(None)] * (5 - len(parts))
     return parts + [slice(None)] * (4 - len(parts))

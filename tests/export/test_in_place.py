@@ -1,6 +1,7 @@
 """Check that maps lie over what they explain: nothing pads, crops, flips or turns on the way to the features."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,6 +15,19 @@ pytestmark = pytest.mark.tensorflow
 layers = keras.layers
 ops = keras.ops
 Step = Callable[[Any], Any]
+Bring = Callable[[Any, Any], tuple[Any, Any]]
+
+
+@pytest.fixture(params=["as built", "from a file"])
+def bring(request: pytest.FixtureRequest, tmp_path: Path) -> Bring:
+    """Return what takes a network from image to output as it is, or saves and loads it: JSON has lists for tuples."""
+
+    def from_file(image: Any, output: Any) -> tuple[Any, Any]:
+        keras.Model(image, output).save(tmp_path / "model.keras")
+        model = keras.saving.load_model(tmp_path / "model.keras")
+        return model.input, model.output
+
+    return from_file if request.param == "from a file" else lambda *tensors: tensors
 
 
 def classifier(*steps: Step) -> tuple[Any, Any, Any]:
@@ -47,10 +61,12 @@ def classifier(*steps: Step) -> tuple[Any, Any, Any]:
 @pytest.mark.parametrize(
     "before", [lambda image: image, layers.Conv2D(5, 3, padding="same")], ids=["pixels", "features"]
 )
-def test_a_layer_that_moves_pixels_is_refused_by_name(step: Step, before: Step) -> None:
+def test_a_layer_that_moves_pixels_is_refused_by_name(
+    step: Step, before: Step, bring: Bring
+) -> None:
     image, _, output = classifier(before, step, layers.ReLU())
     with pytest.raises(UnsupportedModelError, match=r"inside, in 'here'; .*--resize crop"):
-        dissect(image, output)
+        dissect(*bring(image, output))
 
 
 @pytest.mark.parametrize(
@@ -81,10 +97,10 @@ def test_a_layer_that_moves_pixels_is_refused_by_name(step: Step, before: Step) 
         "halves swapped", "middle of three", "first of three", "side by side",
     ],
 )  # fmt: skip
-def test_an_operation_that_moves_pixels_is_refused(step: Step) -> None:
+def test_an_operation_that_moves_pixels_is_refused(step: Step, bring: Bring) -> None:
     image, _, output = classifier(step)
     with pytest.raises(UnsupportedModelError, match="lie over the whole image, upright"):
-        dissect(image, output)
+        dissect(*bring(image, output))
 
 
 @pytest.mark.parametrize(
@@ -114,10 +130,10 @@ def test_an_operation_that_moves_pixels_is_refused(step: Step) -> None:
         "padded twice", "resized", "two readers",
     ],
 )  # fmt: skip
-def test_padding_that_is_not_taken_off_again_is_refused(steps: list[Step]) -> None:
+def test_padding_that_is_not_taken_off_again_is_refused(steps: list[Step], bring: Bring) -> None:
     image, _, output = classifier(*steps)
     with pytest.raises(UnsupportedModelError, match=r"pads, .* inside, in '(zero_padding2d|pad)"):
-        dissect(image, output)
+        dissect(*bring(image, output))
 
 
 def test_padding_just_before_the_pooling_is_refused() -> None:
@@ -187,9 +203,9 @@ def attending(values: Any) -> Any:
         "channel attention", "row attention",
     ],
 )  # fmt: skip
-def test_what_leaves_pixels_where_they_are_is_taken(steps: list[Step]) -> None:
-    image, features, output = classifier(*steps)
-    assert dissect(image, output).features is features
+def test_what_leaves_pixels_where_they_are_is_taken(steps: list[Step], bring: Bring) -> None:
+    image, _, output = classifier(*steps)
+    assert dissect(*bring(image, output)).layer == "features"
 
 
 @pytest.mark.parametrize(

@@ -62,9 +62,9 @@ def name_apart(outputs: Iterable[keras.KerasTensor]) -> None:
 
 
 def _expand(operation: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call an operation; descend where it is itself a model."""
-    if isinstance(operation, keras.Sequential):
-        return _expand_sequential(operation, *args)
+    """Call an operation; descend where it is itself made of layers."""
+    if isinstance(operation, keras.Sequential | keras.layers.Pipeline):
+        return _expand_one_by_one(operation.layers, *args)
     if _is_functional(operation):
         _require_one_input(operation)
         return operation._run_through_graph(args[0], call_fn=_expand)
@@ -86,8 +86,8 @@ def _functional_class() -> Any:
     return type(keras.Model(scalar, scalar))
 
 
-def _expand_sequential(model: keras.Sequential, value: Any, *_: Any) -> Any:
-    for layer in model.layers:
+def _expand_one_by_one(layers: Iterable[keras.Layer], value: Any, *_: Any) -> Any:
+    for layer in layers:
         value = _expand(layer, value)
     return value
 

@@ -1,4 +1,4 @@
-"""Check that names which nested models share are told apart."""
+"""Check that models are laid out with all that is inside, and names which nested models share told apart."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -63,15 +63,20 @@ def subclassed() -> keras.Model:
     return model
 
 
-@pytest.mark.parametrize("build", [blocks_alike, backbone_of_another_process, subclassed])
-def test_layers_of_one_name_are_exported(build: Callable[[], Any], tmp_path: Path) -> None:
-    model = build()
-    version = export_model(model, tmp_path, labels=LABELS, preprocess="rescale")
+def require_same_answers(model: keras.Model, tmp_path: Path) -> None:
+    """Export a model and compare what is served with what it answers itself."""
+    version = export_model(model, tmp_path, labels=LABELS, preprocess="rescale", batch_sizes=(1,))
     images = probe_images(2, SIZE, SIZE)
     with session_loader(version) as call:
         answer = call("gradcam", {"image": images})
-    expected = model(np.repeat(images.astype(np.float32), 3, -1) / 255)
+    pixels = np.repeat(images.astype(np.float32), 3, -1) / 255
+    expected = model(pixels, training=False)
     np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("build", [blocks_alike, backbone_of_another_process, subclassed])
+def test_layers_of_one_name_are_exported(build: Callable[[], Any], tmp_path: Path) -> None:
+    require_same_answers(build(), tmp_path)
 
 
 def test_a_target_layer_whose_name_several_share_is_refused_with_names_that_tell(
@@ -91,3 +96,30 @@ def test_a_number_that_is_taken_is_left_out(tmp_path: Path) -> None:
     model.layers[0].layers[0].name = "relu_1"
     with pytest.raises(UnsupportedModelError, match=r"\['relu_1', 'relu_2', 'relu_3'\]"):
         export_model(model, tmp_path, labels=LABELS, preprocess="rescale", target_layer="relu")
+
+
+def behind(*steps: keras.Layer) -> keras.Model:
+    """Build a model that does something to the image first."""
+    return keras.Sequential([keras.Input((SIZE, SIZE, 3)), *steps, layers.Conv2D(6, 3), *head()])
+
+
+def test_the_layers_of_a_pipeline_are_exported(tmp_path: Path) -> None:
+    inner = layers.Pipeline([layers.RandomFlip(), layers.Rescaling(2.0, -1.0)])
+    model = behind(layers.Pipeline([inner, block(8), layers.Dropout(0.5)]))
+    with pytest.raises(UnsupportedModelError, match="normalises pixels itself"):
+        export_model(model, tmp_path, labels=LABELS)
+    require_same_answers(model, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [layers.CenterCrop(16, 16, name="here"), layers.Rescaling(2.0)],
+        [layers.RandomFlip(), layers.RandomCrop(16, 16, name="here")],
+    ],
+    ids=["centre crop", "random crop"],
+)
+def test_a_pipeline_that_moves_pixels_is_refused(steps: list[keras.Layer], tmp_path: Path) -> None:
+    model = behind(layers.Pipeline(steps))
+    with pytest.raises(UnsupportedModelError, match="inside, in 'here'"):
+        export_model(model, tmp_path, labels=LABELS, preprocess="rescale")

@@ -4,16 +4,24 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 import keras
 
 from export.calls import behind
 from export.errors import UnsupportedModelError
 
+# Augmentation that returns images as they are at inference, but still draws numbers there: a frozen graph can't.
+_DRAWING: Final = {
+    keras.layers.MixUp, keras.layers.RandomColorDegeneration, keras.layers.RandomGrayscale, keras.layers.RandomHue,
+    keras.layers.RandomPosterization, keras.layers.RandomSaturation, keras.layers.RandomSharpness,
+}  # fmt: skip
+
 
 def flatten(model: keras.Model, image: keras.KerasTensor) -> keras.KerasTensor:
     """Call a model on a symbolic image so that every layer, however nested, is a node of one graph.
+
+    Augmentation that draws numbers even at inference, to no effect, is left out.
 
     Weights are shared with the model, nothing is copied. Layers of one name, which Keras allows in nested models only,
     are given names of their own: for good, since they are the model's.
@@ -63,6 +71,8 @@ def name_apart(outputs: Iterable[keras.KerasTensor]) -> None:
 
 def _expand(operation: Any, *args: Any, **kwargs: Any) -> Any:
     """Call an operation; descend where it is itself made of layers."""
+    if type(operation) in _DRAWING:
+        return args[0]
     if isinstance(operation, keras.Sequential | keras.layers.Pipeline):
         return _expand_one_by_one(operation.layers, *args)
     if _is_functional(operation):

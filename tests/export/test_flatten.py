@@ -123,3 +123,34 @@ def test_a_pipeline_that_moves_pixels_is_refused(steps: list[keras.Layer], tmp_p
     model = behind(layers.Pipeline(steps))
     with pytest.raises(UnsupportedModelError, match="inside, in 'here'"):
         export_model(model, tmp_path, labels=LABELS, preprocess="rescale")
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.MixUp(),
+        layers.RandomColorDegeneration(0.5),
+        layers.RandomGrayscale(1.0),
+        layers.RandomHue(0.5),
+        layers.RandomPosterization(2),
+        layers.RandomSaturation(0.9),
+        layers.RandomSharpness(0.9),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_augmentation_that_draws_at_inference_is_left_out(
+    layer: keras.Layer, tmp_path: Path
+) -> None:
+    require_same_answers(behind(layer), tmp_path)
+
+
+class Inverted(keras.layers.RandomHue):  # type: ignore[misc]
+    """Do something at inference, other than what it is derived from."""
+
+    def call(self, data: Any) -> Any:
+        """Answer the negative."""
+        return 1 - data
+
+
+def test_a_layer_derived_from_augmentation_is_exported(tmp_path: Path) -> None:
+    require_same_answers(behind(Inverted(0.5)), tmp_path)

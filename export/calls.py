@@ -11,6 +11,11 @@ def kind_of(operation: Any) -> str:
     return type(operation).__name__
 
 
+def is_keras(operation: Any) -> bool:
+    """Tell whether an operation's class is Keras' own."""
+    return type(operation).__module__.partition(".")[0] == "keras"
+
+
 def activation_of(operation: Any) -> str:
     """Return the name of the activation that a layer ends with; "linear" for an operation that has none."""
     function = getattr(operation, "activation", None)

@@ -5,7 +5,7 @@ from typing import Any, Final
 import keras
 import numpy as np
 
-from export.calls import call_of, inputs_of, kind_of
+from export.calls import behind, call_of, inputs_of, is_keras, kind_of
 from export.errors import UnsupportedModelError
 
 _CROPPINGS: Final = {"CenterCrop", "CropImages", "Cropping2D", "RandomCrop"}
@@ -50,6 +50,16 @@ def require_in_place(image: keras.KerasTensor, features: keras.KerasTensor) -> N
                 _refuse(call.operation)
             turned = turning if before in (None, axes) else call.operation
             queue.append((read, before, left, turned))
+
+
+def unchecked(features: keras.KerasTensor) -> list[str]:
+    """Name the layers on the way to some features that run code of the model's own, and may do so unseen."""
+    operations = {call.operation.name: call.operation for call in behind(features)}
+    return [
+        name
+        for name, operation in reversed(operations.items())
+        if kind_of(operation) == "Lambda" or not is_keras(operation)
+    ]
 
 
 def _refuse(operation: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 import keras
 import tensorflow as tf
 
-from export.calls import behind, inputs_of, kind_of
+from export.calls import behind, inputs_of, is_keras, kind_of
 from export.errors import UnsupportedModelError
 
 Preprocessing = Literal["densenet", "rescale", "none"]
@@ -108,9 +108,5 @@ def _known(kind: Preprocessing) -> Preprocessing:
 def _normalises_pixels(call: Any) -> bool:
     """Tell whether a call scales or shifts what no weights have been applied to, or may do so."""
     before = (each.operation for tensor in inputs_of(call) for each in behind(tensor))
-    may = kind_of(call.operation) in _NORMALISERS or not _is_keras(call.operation)
+    may = kind_of(call.operation) in _NORMALISERS or not is_keras(call.operation)
     return may and not any(map(learns, before))
-
-
-def _is_keras(operation: Any) -> bool:
-    return type(operation).__module__.partition(".")[0] == "keras"

@@ -13,6 +13,7 @@ from export.describe import architecture, weights_digest
 from export.errors import ExportError, UnsupportedModelError
 from export.flatten import flatten
 from export.graph import build_graph
+from export.in_place import unchecked
 from export.labels import check_count, check_heatmaps, check_no_finding
 from export.maps import head_bias
 from export.optimize.passes import Precision, optimize
@@ -98,6 +99,11 @@ def export_model(  # noqa: PLR0913  # every option of the command has a default 
     image = keras.Input(_input_shape(model, input_size), name="pixels")
     anatomy = dissect(image, flatten(model, image), target_layer, activation)
     check_count(labels, anatomy.logits.shape[-1])
+    if own := unchecked(anatomy.features):
+        report(
+            "Taking it that layers of the model's own neither pad, crop, flip nor turn images, which can't be checked: "
+            f"{own}"
+        )
     preprocessing = settle_preprocessing(preprocess, anatomy.logits, integer_input(model))
     reference = Reference(model, anatomy, preprocessing)
     if activation is None:

@@ -9,6 +9,8 @@ import pytest
 
 from export.anatomy import dissect
 from export.errors import UnsupportedModelError
+from export.in_place import unchecked
+from export.servable import export_model
 
 pytestmark = pytest.mark.tensorflow
 
@@ -217,6 +219,38 @@ def test_the_padding_of_keras_own_networks_is_taken(name: str) -> None:
     )
     output = layers.Dense(2)(layers.GlobalAveragePooling2D()(model.output))
     assert dissect(model.input, output).features is model.output
+
+
+class Mirrored(keras.layers.Layer):  # type: ignore[misc]
+    """Turn columns around where only the layer knows."""
+
+    def call(self, values: Any) -> Any:
+        """Answer the mirror image."""
+        return ops.flip(values, axis=2)
+
+
+def test_layers_of_the_models_own_before_the_features_are_named_as_unchecked() -> None:
+    image, features, _ = classifier(
+        layers.Lambda(lambda values: values[:, :, ::-1], name="first"),
+        layers.RandomFlip(),
+        Mirrored(name="second"),
+    )
+    behind = Mirrored(name="behind")(features)
+    output = layers.Dense(2)(layers.GlobalAveragePooling2D()(behind))
+    assert unchecked(dissect(image, output, "features").features) == ["first", "second"]
+
+
+def test_unchecked_layers_are_told_of_at_the_export(tmp_path: Path) -> None:
+    told: list[str] = []
+    for steps in ([Mirrored(name="own")], []):
+        image, _, output = classifier(*steps)
+        model = keras.Model(image, output)
+        asked: Any = {"labels": ("first", "second"), "preprocess": "rescale", "batch_sizes": (1,)}
+        export_model(model, tmp_path, report=told.append, **asked)
+    assert [each for each in told if "be checked" in each] == [
+        "Taking it that layers of the model's own neither pad, crop, flip nor turn images, which can't be checked: "
+        "['own']"
+    ]
 
 
 def test_what_moves_features_behind_those_explained_is_taken() -> None:

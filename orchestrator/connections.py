@@ -27,14 +27,16 @@ from orchestrator.settings import Settings
 
 # Connections beyond the limit on which health is told.
 SPARE: Final = 16
+# Slower than this for long is no line that anybody uploads images over.
+LEAST_BYTES_PER_SECOND: Final = 10_000
 
 
 class TimedProtocol(H11Protocol):
     """Speak HTTP/1.1 to one client, as uvicorn does, within time limits.
 
     Args:
-        head_timeout: Seconds for a request's head.
-        body_timeout: Seconds for what is left of a body once its request has been answered.
+        head_timeout: Seconds for a request's head, and for what is left of a body once its request has been answered,
+            beside one for each `LEAST_BYTES_PER_SECOND` of that.
         send_timeout: Seconds in which a client must take some of what is sent to it.
         most: Connections there may be, beside the spare ones.
         refused: Counts what is refused.
@@ -42,23 +44,18 @@ class TimedProtocol(H11Protocol):
     """
 
     def __init__(
-        self,
-        head_timeout: float,
-        body_timeout: float,
-        send_timeout: float,
-        most: int,
-        refused: Counter,
-        **uvicorn: Any,
+        self, head_timeout: float, send_timeout: float, most: int, refused: Counter, **uvicorn: Any
     ) -> None:
         super().__init__(**uvicorn)
         self._head_timeout = head_timeout
-        self._body_timeout = body_timeout
         self._send_timeout = send_timeout
         self._most = most
         self._refused = refused
         self._head_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
         self._owed_before = 0
+        self._drop: asyncio.Timeout | None = None
+        self._is_stopping = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -96,9 +93,19 @@ class TimedProtocol(H11Protocol):
                 _cancel(self._send_timer)
 
     def on_response_complete(self) -> None:
-        """Wait until the answer is taken; uvicorn waits for what comes next, be it what is left of the body."""
+        """Wait until the answer is taken; uvicorn waits for what comes next, unless some of it is there."""
         self._await_taking()
         super().on_response_complete()
+        if self.timeout_keep_alive_task is not None and self.conn.trailing_data[0]:
+            self._unset_keepalive_if_required()
+            self._await_head()
+
+    def shutdown(self) -> None:
+        """Finish what is under way, but drop no body any longer."""
+        self._is_stopping = True
+        if self._drop is not None:
+            self._drop.reschedule(0)
+        super().shutdown()
 
     def pause_writing(self) -> None:
         """Wait for the client to take what it was sent."""
@@ -122,32 +129,43 @@ class TimedProtocol(H11Protocol):
         Where it still waits for 100 Continue, it need not send that any more (RFC 9110, section 10.1.1): what it sends
         may be its next request as well, and the connection is closed. Where it sends, the rest is taken and dropped
         before the answer ends: on a connection that were closed earlier, as it has asked for, the kernel would answer
-        what still comes with a reset, and the client might never see why (RFC 9112, section 9.6). An answer that says
-        itself that it closes the connection, as to a body that took too long, waits for nothing.
+        what still comes with a reset, and the client might never see why (RFC 9112, section 9.6). For the application
+        the request is over by then. An answer that says itself that it closes the connection, as to a body that took
+        too long, waits for nothing.
         """
-        is_given_up = False
+        is_given_up = is_owed = False
 
         async def patient_send(message: Message) -> None:
-            nonlocal is_given_up
+            nonlocal is_given_up, is_owed
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 if self.conn.they_are_waiting_for_100_continue:
                     headers["Connection"] = "close"
                 is_given_up = "Connection" in headers
             elif self.cycle.more_body and not is_given_up and not message.get("more_body", False):
-                await send({**message, "more_body": True})
-                await self._drop_rest(receive)
-                message = {"type": "http.response.body"}
+                is_owed = True
+                message = {**message, "more_body": True}
             await send(message)
 
-        await app(scope, receive, patient_send)
+        try:
+            await app(scope, receive, patient_send)
+        finally:
+            if is_owed:
+                await self._drop_rest(receive)
+                await send({"type": "http.response.body"})
 
     async def _drop_rest(self, receive: Receive) -> None:
-        """Take what is left of a body, for as long as a body may take."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._body_timeout):
-                while (await receive()).get("more_body", False):
-                    pass
+        """Take what is left of a body; close the connection where it comes too slowly, or the process is to end."""
+        seconds = 0.0 if self._is_stopping else self._head_timeout
+        try:
+            async with asyncio.timeout(seconds) as self._drop:
+                while (message := await receive()).get("more_body", False):
+                    until = self._drop.when() or 0.0
+                    self._drop.reschedule(until + len(message["body"]) / LEAST_BYTES_PER_SECOND)
+        except TimeoutError:
+            self.cycle.keep_alive = False
+        finally:
+            self._drop = None
 
     async def _serve_sparingly(
         self, app: ASGIApp, scope: Scope, receive: Receive, send: Send
@@ -223,7 +241,6 @@ def protocol(settings: Settings, registry: CollectorRegistry) -> Callable[..., a
     return partial(
         TimedProtocol,
         settings.head_timeout,
-        settings.body_timeout,
         settings.send_timeout,
         settings.connections,
         refused,

@@ -5,15 +5,12 @@ mod_reqtimeout does the same (``body=30,MinRate=…``).
 """
 
 import asyncio
-from typing import Final
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestrator.connections import LEAST_BYTES_PER_SECOND
 from orchestrator.errors import RequestTimeoutError
-
-# Slower than this for long is no line that anybody uploads images over.
-LEAST_BYTES_PER_SECOND: Final = 10_000
 
 
 class BodyTimeoutMiddleware:

@@ -171,6 +171,40 @@ def test_whoever_sends_all_of_a_body_before_it_reads_sees_that_it_was_refused(
         assert statuses(client, 1) == [415]
 
 
+def test_a_refused_body_that_still_comes_keeps_nobody_else_from_being_served(
+    tmp_path: Path,
+) -> None:
+    settings = {"MAX_UPLOAD_BYTES": "100000", "BODY_BYTES": "150000", "HEAD_TIMEOUT": "60"}
+    log = tmp_path / "log"
+    with running_api(log, **settings) as api:
+        refused = connect(api)
+        head = b"POST /v2/densenet_predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+        refused.sendall(head + JSON)
+        for _ in range(60):
+            refused.sendall(b"%x\r\n%b\r\n" % (10_000, b" " * 10_000))
+            time.sleep(0.01)
+        assert statuses(refused, 1) == [413]
+        refused.sendall(b"1\r\n \r\n")
+        json_ = {"Content-Type": "application/json"}
+        other = api.post("/v2/densenet_predict", content=b" " * 100_000, headers=json_)
+        assert other.status_code == 400  # and not 503: there is room for its body
+        assert "cxr_http_requests_in_flight 1.0" in api.get("/metrics").text  # which is this one
+    # The process has ended before HEAD_TIMEOUT was over, or the block would have failed
+    refused.close()
+    assert [line for line in log.read_text().splitlines() if '"level":"error"' in line] == []
+
+
+def test_a_head_that_has_begun_with_the_request_before_is_waited_for_as_others_are(
+    tmp_path: Path,
+) -> None:
+    with running_api(tmp_path / "log", HEAD_TIMEOUT="1") as api, connect(api) as client:
+        client.sendall(HEALTH_WITHOUT_BODY + b"GET /health HTTP/1.1\r\n")
+        assert statuses(client, 1) == [200]
+        assert (
+            client.recv(10) == b""
+        )  # within the half minute that the socket waits, as KEEP_ALIVE is longer
+
+
 @pytest.mark.parametrize(
     ("line", "size", "status"),
     [

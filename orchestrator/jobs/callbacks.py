@@ -183,15 +183,20 @@ class Callbacks:
         if not taken:
             return False
         task = self._ledger.find(taken[0])
-        if task is None or (task.callback and not _is_allowed(task.callback, self._hosts)):
+        if task is None:
             _log.warning("callback given up", extra={"task_id": taken[0]})
             self._done([keys.OUTBOX], taken)
         elif (rest := self._rest(task)) > 0:
             self._leave([keys.OUTBOX], [*taken, math.ceil(rest)])
-        elif task.status not in DONE or not task.callback or not (error := self._call(task)):
+        elif task.status not in DONE or not task.callback:
             self._done([keys.OUTBOX], taken)
-        else:
+        elif not _is_allowed(task.callback, self._hosts):
+            # Another process may have the settings of a later start, which allow it
+            self._put_off(taken, "host not in CALLBACK_HOSTS")
+        elif error := self._call(task):
             self._put_off(taken, error)
+        else:
+            self._done([keys.OUTBOX], taken)
         return True
 
     def _call(self, task: Task) -> str:

@@ -204,12 +204,24 @@ def test_a_host_that_may_be_called_no_more_is_not_called(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     task_id = finished(client, settings, receiver, fails=False)
-    due_at_once(client)
-    assert caller(client, settings, "another.example").deliver_one()
+    callbacks = caller(client, settings, "another.example")
+    for _ in range(8):
+        due_at_once(client)
+        assert callbacks.deliver_one()
     assert receiver.calls == []
     assert client.zcard(keys.OUTBOX) == 0
-    (record,) = caplog.records
-    assert (record.message, record.__dict__["task_id"]) == ("callback given up", task_id)
+    assert told(caplog) == [("callback given up", task_id, "host not in CALLBACK_HOSTS")]
+
+
+def test_a_host_that_some_processes_do_not_allow_yet_is_called_by_others(
+    client: redis.Redis, settings: Settings, receiver: Receiver
+) -> None:
+    finished(client, settings, receiver, fails=False)
+    for host in ("another.example", receiver.host):
+        due_at_once(client)
+        assert caller(client, settings, host).deliver_one()
+    assert len(receiver.calls) == 1
+    assert client.zcard(keys.OUTBOX) == 0
 
 
 def test_a_redirection_is_a_refusal_and_not_followed(

@@ -14,6 +14,7 @@ from orchestrator.redis_client import translated
 _log = logging.getLogger(__name__)
 
 _DAY: Final = 86_400
+_REMEMBERED: Final = 400 * _DAY  # longer than a service rests that is started now and then
 _PERCENTAGE: Final = "auto-aof-rewrite-percentage"
 
 
@@ -31,9 +32,9 @@ def compact(client: redis.Redis) -> None:
     """
     with translated():
         left = client.ttl(keys.COMPACTED)
-        if left > _DAY:
+        if left > _REMEMBERED - _DAY:
             return
-        client.set(keys.COMPACTED, b"1", ex=2 * _DAY)
+        client.set(keys.COMPACTED, b"1", ex=_REMEMBERED)
         if left < 0:
             return
         try:

@@ -255,7 +255,9 @@ class Settings:
         "Seconds a call to the model server may take; of a task's, no more than half of JOB_TIMEOUT.",
     )
     model_path: Path | None = _setting(
-        None, Path, "A .keras or .h5 file that `cxr up` exports (once per content) and serves."
+        None,
+        Path,
+        "A .keras or .h5 file that `cxr up` exports, unless it was the last it exported, and serves.",
     )
     model_labels: Path | None = _setting(
         None, Path, "Labels of MODEL_PATH, one a line; ChestX-ray14's if unset."

@@ -18,7 +18,12 @@ from orchestrator.access.mode import choose_access
 from orchestrator.listening import listen
 from orchestrator.publish_model import explained
 from orchestrator.settings import Settings, SettingsError, names_redis
-from orchestrator.startup import read_settings, require_data_dir, settings_explained
+from orchestrator.startup import (
+    read_settings,
+    require_data_dir,
+    require_what_is_kept,
+    settings_explained,
+)
 from orchestrator.supervisor import Child, stop_all
 
 _POLL: Final = 0.2
@@ -33,6 +38,7 @@ def up() -> None:
     settings = read_settings()
     logs.configure(settings.log_level)
     require_data_dir(settings)
+    require_what_is_kept(settings)
     with settings_explained():
         choose_access(settings)
         _check_metrics_ports(settings)
@@ -61,7 +67,7 @@ def _servable(settings: Settings) -> Path:
     with explained():
         folder = model_source.servable_folder(settings)
         if not model_source.is_published(settings, folder):
-            click.echo("Exporting the model; this is done once.")
+            click.echo("Exporting the model; the next start finds it there.")
             model_source.publish(settings, folder)
     return folder
 

@@ -57,7 +57,7 @@ def test_what_a_full_disk_has_left_of_a_secret_is_none(tmp_path: Path, left: int
         shared_secret(path)
 
 
-@pytest.mark.parametrize("command", ["serve", "worker"])
+@pytest.mark.parametrize("command", ["serve", "worker", "up"])
 def test_a_secret_that_can_not_be_read_stops_the_start_with_a_sentence(
     tmp_path: Path, command: str
 ) -> None:

@@ -103,7 +103,7 @@ class TimedProtocol(H11Protocol):
     def shutdown(self) -> None:
         """Finish what is under way, but drop no body any longer."""
         self._is_stopping = True
-        if self._drop is not None:
+        if self._drop is not None and not self._drop.expired():
             self._drop.reschedule(0)
         super().shutdown()
 

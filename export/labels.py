@@ -49,10 +49,10 @@ def check_no_finding(labels: Sequence[str]) -> None:
 
 
 def check_heatmaps(labels: Sequence[str]) -> None:
-    """Refuse a label that the service's parameter ``heatmaps`` would take for something else.
+    """Refuse labels that the service's parameter ``heatmaps`` would take for something else, or for each other.
 
     Raises:
-        ExportError: There is one; the message says what that is.
+        ExportError: There are some; the message says what that is.
     """
     keywords = get_args(HeatmapsKeyword)
     for label in labels:
@@ -62,6 +62,19 @@ def check_heatmaps(labels: Sequence[str]) -> None:
                 f"{', '.join(keywords)} are keywords there, and a comma separates labels; rename it in the labels "
                 "file, or in the card file beside the model"
             )
+    plain = Counter(map(_as_asked_for, labels))
+    alike = [label for label in labels if plain[_as_asked_for(label)] > 1]
+    if alike:
+        raise ExportError(
+            f"expected labels that the service's parameter heatmaps can tell apart, got {alike}: letter case, and "
+            "underscores in place of spaces, make no difference there; rename them in the labels file, or in the card "
+            "file beside the model"
+        )
+
+
+def _as_asked_for(label: str) -> str:
+    """Return a label as the service compares it."""
+    return label.casefold().replace("_", " ")
 
 
 def check_count(labels: Sequence[str], outputs: int) -> None:

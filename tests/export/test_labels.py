@@ -65,3 +65,8 @@ def test_labels_that_cannot_be_asked_for_are_refused_with_what_else_they_mean(la
 
 def test_labels_that_hold_a_keyword_among_other_words_pass() -> None:
     check_heatmaps(("Tuberculosis_positive", "none of these", "Overall", "No Finding"))
+
+
+def test_labels_that_differ_in_case_or_underscores_alone_are_refused() -> None:
+    with pytest.raises(ExportError, match=r"got \['Pleural_Effusion', 'pleural effusion'\]: "):
+        check_heatmaps(("Mass", "Pleural_Effusion", "pleural effusion"))

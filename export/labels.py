@@ -62,7 +62,7 @@ def check_heatmaps(labels: Sequence[str]) -> None:
                 f"{', '.join(keywords)} are keywords there, and a comma separates labels; rename it in the labels "
                 "file, or in the card file beside the model"
             )
-    plain = Counter(map(_as_asked_for, labels))
+    plain = Counter(map(_as_asked_for, {*labels}))  # equal ones are refused elsewhere
     alike = [label for label in labels if plain[_as_asked_for(label)] > 1]
     if alike:
         raise ExportError(

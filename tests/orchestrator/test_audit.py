@@ -93,19 +93,30 @@ def told(entries: list[Any]) -> list[tuple[Any, ...]]:
 
 
 def test_the_trail_says_who_did_what_and_what_came_of_it(api: httpx.Client) -> None:
+    """One after the other: entries are added after the answer, each on a connection of its own to Redis."""
     own = bearer(PREDICT)
     image = {"file": (NAME, IMAGE)}
     made = api.post("/densenet_predict", files=image, headers=own)
+    trail(api, 1)
     api.post("/densenet_predict", files={"file": b"no image"}, headers=own)
+    trail(api, 2)
     task = api.post("/async/densenet_predict", files=image, headers=own).json()["task_id"]
+    trail(api, 3)
     batch = api.post("/async/batch", files=image, headers=own).json()["batch_id"]
+    trail(api, 4)
     api.get(f"/tasks/{task}", headers=own)  # a look at how it stands is nothing of the patient's
     api.get(f"/tasks/{task}/result", headers=bearer(READ))
+    trail(api, 5)
     api.delete(f"/tasks/{task}", headers=own)
+    trail(api, 6)
     api.delete(f"/tasks/{NAME}", headers=own)
+    trail(api, 7)
     api.delete(f"/tasks/{UNKNOWN}", headers=own)
+    trail(api, 8)
     api.post("/densenet_predict", files=image, headers=bearer(READ))
+    trail(api, 9)
     api.get("/metrics", headers=own)
+    trail(api, 10)
     for key in ("", "wrong"):
         api.post("/densenet_predict", files=image, headers=bearer(key) if key else {})
     found = trail(api, 10)

@@ -29,7 +29,7 @@ def is_published(settings: Settings, folder: Path) -> bool:
 
 
 def publish(settings: Settings, folder: Path) -> None:
-    """Export the model as the next version in a folder, so that a number never means two models there.
+    """Export the model as the next version in a folder, so that a number means one model while its version lies there.
 
     Raises:
         OSError: A file of the model can't be read, or the folder can't be written.
